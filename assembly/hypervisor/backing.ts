@@ -1,0 +1,100 @@
+import { Counter, count } from "../counters";
+import { Map64, newMap64 } from "../memory/map64";
+import { Parameter, parameter } from "../parameters";
+
+/**
+ * Which host frame holds which guest frame. The hypervisor gives host memory on first use, in pages of the
+ * configured size, so that second-stage violations and shadow fills arise by themselves. Natively the guest's
+ * frames are the host's.
+ */
+
+/** Kinds of guest frame. */
+export const RAM: u32 = 0;
+export const DEVICE: u32 = 1;
+
+let native = true;
+let pageShift: u32 = 12;
+let scattered = false;
+let scatter: u64 = 0;
+
+/** Large host pages by number of their guest counterpart; value is the first host frame. */
+let chunks: Map64 = newMap64();
+/** Guest frames of device memory. */
+let devices: Map64 = newMap64(1 << 6);
+/** Guest frames by host frame, in chunks. */
+let owners: Map64 = newMap64();
+
+/** Chunks handed out. Guest memory starts at 4 GiB of host memory; the hypervisor's tables lie below. */
+let nextChunk: u64 = 0;
+const FIRST_FRAME: u64 = 1 << 20;
+let nextTable: u64 = 0x100;
+
+export function configureBacking(isNative: bool): void {
+  native = isNative;
+  pageShift = parameter(Parameter.hostPageShift);
+  scattered = parameter(Parameter.hostPlacement) !== 0;
+  scatter = (<u64>parameter(Parameter.seed) << 1) | 1;
+  nextChunk = 0;
+  nextTable = 0x100;
+}
+
+/** Places a chunk: in order of use, or by an odd multiplier and a shift, which is a permutation of 24 bits. */
+function place(n: u64): u64 {
+  if (!scattered) return n;
+  const low = n & 0xff_ffff;
+  let x = (low * (0x9e3779b1 ^ (scatter << 1))) & 0xff_ffff;
+  x ^= x >> 12;
+  x = (x * 0x85ebcb) & 0xff_ffff;
+  return (n & ~0xff_ffff) | x;
+}
+
+/** log2 of the host page that backs (or will back) a guest frame. */
+export function hostPageShift(): u32 {
+  return pageShift;
+}
+
+/** Whether the hypervisor has given this guest frame memory. */
+export function isBacked(gfn: u64): bool {
+  return native || chunks.has(gfn >> (pageShift - 12));
+}
+
+/** Host frame of a guest frame, given memory now if it had none. */
+export function hostFrameOf(gfn: u64): u64 {
+  if (native) return gfn;
+  const per = pageShift - 12;
+  const chunk = gfn >> per;
+  const within = gfn & ((<u64>1 << per) - 1);
+  const first = chunks.get(chunk, u64.MAX_VALUE);
+  if (first !== u64.MAX_VALUE) return first + within;
+  const unit = (FIRST_FRAME >> per) + place(nextChunk++);
+  const frame = unit << per;
+  chunks.set(chunk, frame);
+  owners.set(unit, chunk);
+  count(pageShift === 12 ? Counter.backed4k : pageShift === 21 ? Counter.backed2m : Counter.backed1g);
+  return frame + within;
+}
+
+export function hostAddressOf(gpa: u64): u64 {
+  return (hostFrameOf(gpa >> 12) << 12) | (gpa & 0xfff);
+}
+
+/** Guest frame that a host frame holds, or all ones. */
+export function guestFrameOf(hfn: u64): u64 {
+  if (native) return hfn;
+  const per = pageShift - 12;
+  const chunk = owners.get(hfn >> per, u64.MAX_VALUE);
+  return chunk === u64.MAX_VALUE ? chunk : (chunk << per) | (hfn & ((<u64>1 << per) - 1));
+}
+
+export function markDevice(gfn: u64): void {
+  devices.set(gfn, 1);
+}
+export function isDevice(gfn: u64): bool {
+  return devices.used !== 0 && devices.has(gfn);
+}
+
+/** A host frame for one of the hypervisor's own tables. */
+export function allocateTable(): u64 {
+  count(Counter.hypervisorTables);
+  return nextTable++;
+}

@@ -1,0 +1,104 @@
+/**
+ * Host-physical memory, as far as it holds page tables: frames appear when they are first written; every other
+ * frame reads as zero. A host emulator may lay its own linear RAM under it (`mapLinear`), which then holds
+ * all frames below its size.
+ *
+ *   frames: open addressing, capacity a power of two, at most half full
+ *   ┌───────────────┬─────────────────┐
+ *   │ frame + 1 u64 │ page address u64│  × capacity
+ *   └───────────────┴─────────────────┘
+ */
+
+let capacity: u32 = 1 << 12;
+let used: u32 = 0;
+let slots: usize = 0;
+let linearBase: usize = 0;
+let linearBytes: u64 = 0;
+/** The frame looked up last: walks of one region read the same few tables again and again. */
+let recentFrame: u64 = u64.MAX_VALUE;
+let recentPage: usize = 0;
+
+const HASH: u64 = 0x9e3779b97f4a7c15;
+
+function slotOf(frame: u64): usize {
+  const mask = capacity - 1;
+  let i = <u32>((frame * HASH) >> 32) & mask;
+  while (true) {
+    const at = slots + ((<usize>i) << 4);
+    const key = load<u64>(at);
+    if (key === 0 || key === frame + 1) return at;
+    i = (i + 1) & mask;
+  }
+}
+
+function grow(): void {
+  const old = slots;
+  const oldCapacity = capacity;
+  capacity = capacity << 1;
+  slots = heap.alloc((<usize>capacity) << 4);
+  memory.fill(slots, 0, (<usize>capacity) << 4);
+  for (let i: u32 = 0; i < oldCapacity; ++i) {
+    const at = old + ((<usize>i) << 4);
+    const key = load<u64>(at);
+    if (key === 0) continue;
+    const to = slotOf(key - 1);
+    store<u64>(to, key);
+    store<u64>(to, load<u64>(at, 8), 8);
+  }
+  heap.free(old);
+}
+
+export function initMemory(): void {
+  slots = heap.alloc((<usize>capacity) << 4);
+  memory.fill(slots, 0, (<usize>capacity) << 4);
+}
+
+/** Lays `bytes` of linear memory at `base` under the frames from 0. */
+export function mapLinear(base: usize, bytes: u64): void {
+  linearBase = base;
+  linearBytes = bytes;
+}
+
+/** Address of a frame's 4 KiB, or 0 for a frame that was never written. */
+export function findPage(frame: u64): usize {
+  if (frame === recentFrame) return recentPage;
+  if (frame << 12 < linearBytes) return linearBase + <usize>(frame << 12);
+  const page = <usize>load<u64>(slotOf(frame), 8);
+  if (page !== 0) {
+    recentFrame = frame;
+    recentPage = page;
+  }
+  return page;
+}
+
+/** Address of a frame's 4 KiB, zeroed when it is new. */
+export function pageOf(frame: u64): usize {
+  let page = findPage(frame);
+  if (page !== 0) return page;
+  if ((used + 1) << 1 > capacity) grow();
+  const at = slotOf(frame);
+  page = heap.alloc(4096);
+  memory.fill(page, 0, 4096);
+  store<u64>(at, frame + 1);
+  store<u64>(at, <u64>page, 8);
+  ++used;
+  return page;
+}
+
+export function read64(address: u64): u64 {
+  const page = findPage(address >> 12);
+  return page === 0 ? 0 : load<u64>(page + <usize>(address & 0xff8));
+}
+
+export function read32(address: u64): u64 {
+  const page = findPage(address >> 12);
+  return page === 0 ? 0 : <u64>load<u32>(page + <usize>(address & 0xffc));
+}
+
+export function write64(address: u64, value: u64): void {
+  store<u64>(pageOf(address >> 12) + <usize>(address & 0xff8), value);
+}
+
+export function write32(address: u64, value: u32): void {
+  store<u32>(pageOf(address >> 12) + <usize>(address & 0xffc), value);
+}

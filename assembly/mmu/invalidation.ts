@@ -1,0 +1,187 @@
+import { add, Counter, count } from "../counters";
+import { sizeShift } from "../x86/entries";
+import { CODE_TABLE, TaggedArray, tagCode, tagContext, tagPrefix } from "./array";
+import { ANY_PCID, contextCount, contextEptrta, contextPcid, contextVpid, GUEST_PHYSICAL } from "./context";
+import { guestPsc, hostPsc, nestedTlb } from "./psc";
+import { entryStage1Size, l1d, l1i, l2, l2i, TlbLevel } from "./tlb";
+
+/**
+ * What removes which cached translations, as the exact minimum that the architecture asks for (paging.md §1.10;
+ * SDM 3A 4.10.4, 3C 29.4.3; APM 2 5.5.3, 15.16). Every invalidation is: a choice of contexts, and either all
+ * their entries or those that translate one address.
+ */
+
+const MOST: u32 = 0x8000;
+const doomed = new StaticArray<u8>(<i32>MOST);
+
+const KEEP: u8 = 0;
+/** Entries for the address go, and every paging-structure cache entry. */
+const DOOM: u8 = 1;
+
+/** In place of a VPID or a PCID: every one. */
+const EVERY: u32 = 0xffff_ffff;
+
+/** Chooses linear and combined contexts. `globals`: 0 leaves global pages, 1 takes them too. */
+function chooseLinear(vpid: u32, pcid: u32, globals: bool): void {
+  const n = contextCount();
+  for (let i: u32 = 1; i <= n; ++i) {
+    let doom = KEEP;
+    if (contextVpid(i) !== GUEST_PHYSICAL && (vpid === EVERY || contextVpid(i) === vpid)) {
+      const itsPcid = contextPcid(i);
+      if (itsPcid === ANY_PCID ? globals : pcid === EVERY || itsPcid === pcid) doom = DOOM;
+    }
+    unchecked((doomed[i] = doom));
+  }
+}
+
+const ADDRESS_MASK: u64 = (1 << 57) - 1;
+
+/**
+ * Removes the entries of the chosen contexts, all of them or those for an address. INVLPG and its kin take every
+ * paging-structure cache entry of the context; an EPT violation only those that `address` uses (`exact`).
+ */
+function scan(array: TaggedArray, byAddress: bool, address: u64, exact: bool = false): u32 {
+  if (changetype<usize>(array) === 0 || array.live === 0) return 0;
+  let removed: u32 = 0;
+  const column = <usize>array.column;
+  let set = array.sets;
+  for (let s = array.setCount(); s > 0; --s, set += array.setBytes) {
+    for (let at = set; at < set + column; at += 8) {
+      const tag = load<u64>(at);
+      if (tag === 0 || unchecked(doomed[tagContext(tag)]) === KEEP) continue;
+      const code = tagCode(tag);
+      if (byAddress && code < CODE_TABLE) {
+        /* A fractured page is cached in pieces: any address of the stage-1 page removes each. */
+        const stage1 = sizeShift(entryStage1Size(array.data(at)));
+        const base = tagPrefix(tag) << sizeShift(code);
+        if (((base ^ address) & ADDRESS_MASK) >> stage1 !== 0) continue;
+      }
+      if (exact && code >= CODE_TABLE) {
+        const shift = 12 + 9 * (code - CODE_TABLE + 1);
+        if (tagPrefix(tag) !== address >> shift) continue;
+      }
+      array.remove(at);
+      ++removed;
+    }
+  }
+  return removed;
+}
+
+function scanLevel(level: TlbLevel, byAddress: bool, address: u64): u32 {
+  let removed: u32 = 0;
+  for (let i: u32 = 0; i < level.length; ++i) removed += scan(level.array(i), byAddress, address);
+  return removed;
+}
+
+function scanPsc(psc: StaticArray<usize>, byAddress: bool, address: u64, exact: bool = false): u32 {
+  let removed: u32 = 0;
+  for (let level: i32 = 2; level <= 5; ++level) {
+    const array = psc[level];
+    if (level > 2 && array === psc[2]) continue;
+    removed += scan(changetype<TaggedArray>(array), byAddress, address, exact);
+  }
+  return removed;
+}
+
+function done(removed: u32): u32 {
+  count(Counter.invalidations);
+  add(Counter.entriesInvalidated, removed);
+  return removed;
+}
+
+function scanLinear(byAddress: bool, address: u64): u32 {
+  return done(
+    scanLevel(l1d, byAddress, address) +
+      scanLevel(l1i, byAddress, address) +
+      scanLevel(l2, byAddress, address) +
+      scanLevel(l2i, byAddress, address) +
+      scanPsc(guestPsc.arrays, byAddress, address),
+  );
+}
+
+/** INVLPG (and a #PF on `va`): the page under `pcid` and global pages under any; the PCID's paging-structure cache. */
+export function invalidateAddress(vpid: u32, pcid: u32, va: u64): u32 {
+  chooseLinear(vpid, pcid, true);
+  return scanLinear(true, va);
+}
+
+/** INVPCID type 0: the page under that PCID, global pages stay. */
+export function invalidateAddressOfPcid(vpid: u32, pcid: u32, va: u64): u32 {
+  chooseLinear(vpid, pcid, false);
+  return scanLinear(true, va);
+}
+
+/** MOV CR3 that flushes, INVPCID type 1: everything of the PCID but global pages. */
+export function invalidatePcid(vpid: u32, pcid: u32): u32 {
+  chooseLinear(vpid, pcid, false);
+  return scanLinear(false, 0);
+}
+
+/** CR4.PAE or CR4.SMEP changed: everything of the PCID, global pages too. */
+export function invalidatePcidAndGlobals(vpid: u32, pcid: u32): u32 {
+  chooseLinear(vpid, pcid, true);
+  return scanLinear(false, 0);
+}
+
+/** INVPCID types 2 (with global pages) and 3, changes of CR4.PGE and CR0.PG, INVVPID types 1 and 3. */
+export function invalidateVpid(vpid: u32, globals: bool): u32 {
+  chooseLinear(vpid, EVERY, globals);
+  return scanLinear(false, 0);
+}
+
+/** INVVPID type 2: every VPID but 0. */
+export function invalidateAllVpids(): u32 {
+  chooseLinear(EVERY, EVERY, true);
+  const n = contextCount();
+  for (let i: u32 = 1; i <= n; ++i) if (contextVpid(i) === 0) unchecked((doomed[i] = KEEP));
+  return scanLinear(false, 0);
+}
+
+/** INVVPID type 0: the address under every PCID of the VPID, global pages too. */
+export function invalidateAddressOfVpid(vpid: u32, va: u64): u32 {
+  chooseLinear(vpid, EVERY, true);
+  return scanLinear(true, va);
+}
+
+/** INVEPT: guest-physical and combined mappings of one EPTRTA, or of all; linear mappings stay. */
+export function invalidateEptrta(eptrta: u64, all: bool): u32 {
+  const n = contextCount();
+  for (let i: u32 = 1; i <= n; ++i) {
+    const its = contextEptrta(i);
+    unchecked((doomed[i] = its !== 0 && (all || its === eptrta) ? DOOM : KEEP));
+  }
+  return scanLinear(false, 0) + scanGuestPhysical(false, 0);
+}
+
+function scanGuestPhysical(byAddress: bool, gpa: u64): u32 {
+  const removed = scanPsc(hostPsc.arrays, byAddress, gpa) + scan(nestedTlb(), byAddress, gpa);
+  add(Counter.entriesInvalidated, removed);
+  return removed;
+}
+
+/**
+ * An EPT violation removes the guest-physical mappings for its address and the combined mappings for the linear
+ * address under the current tags (SDM 3C 29.4.3.1): the retry needs no INVEPT.
+ */
+export function invalidateViolation(vpid: u32, pcid: u32, eptrta: u64, gpa: u64, va: u64): void {
+  const n = contextCount();
+  for (let i: u32 = 1; i <= n; ++i) {
+    const its = contextEptrta(i) === eptrta;
+    unchecked((doomed[i] = its && contextVpid(i) === GUEST_PHYSICAL ? DOOM : KEEP));
+  }
+  let removed = scanPsc(hostPsc.arrays, true, gpa, true) + scan(nestedTlb(), true, gpa, true);
+  for (let i: u32 = 1; i <= n; ++i) {
+    const itsPcid = contextPcid(i);
+    const its = contextEptrta(i) === eptrta && contextVpid(i) === vpid && (itsPcid === pcid || itsPcid === ANY_PCID);
+    unchecked((doomed[i] = its ? DOOM : KEEP));
+  }
+  removed += scanLevel(l1d, true, va) + scanLevel(l1i, true, va) + scanLevel(l2, true, va) + scanLevel(l2i, true, va);
+  done(removed);
+}
+
+/** Everything, of everyone: power on, or contexts used up. */
+export function invalidateEverything(): u32 {
+  const n = contextCount();
+  for (let i: u32 = 1; i <= n; ++i) unchecked((doomed[i] = DOOM));
+  return scanLinear(false, 0) + scanGuestPhysical(false, 0);
+}

@@ -1,0 +1,68 @@
+import { CR4_PKE, CR4_PKS } from "../x86/control";
+import { Dimension } from "../walk/dimension";
+import { host } from "../walk/second";
+import { Controls } from "../walk/translate";
+import { currentPcid, globalPages, guest, isPaging } from "../vcpu/registers";
+import { ANY_PCID, contextOf, forgetContexts, GUEST_PHYSICAL } from "./context";
+import { invalidateEverything } from "./invalidation";
+import { buildPermissions } from "./permission";
+import { forgetHints } from "./hints";
+
+/** In place of a PCID: translations made with paging off. */
+export const NO_PAGING: u32 = 0x1001;
+
+/** What the hardware walks, and the registers it walks with. Under shadow paging neither is the guest's. */
+export let hardware: Dimension = guest;
+export let hardwareControls: Controls = new Controls();
+/** VPID or ASID of the guest; 0 natively. */
+export let vpid: u32 = 0;
+/** EPTRTA (or nested root) that tags combined mappings; 0 without a second stage. */
+export let eptrta: u64 = 0;
+/** Context of the current address space, and of its global pages. */
+export let context: u32 = 0;
+export let globalContext: u32 = 0;
+/** Whether protection keys can refuse an access that the masks allow. */
+export let keysOn: bool = false;
+
+/** The registers that the permission masks were built for. */
+let maskedCr0: u64 = u64.MAX_VALUE;
+let maskedCr4: u64 = 0;
+let maskedPaging = false;
+
+export function setHardware(dimension: Dimension, controls: Controls): void {
+  hardware = dimension;
+  hardwareControls = controls;
+}
+export function setVirtualTags(itsVpid: u32, itsEptrta: u64): void {
+  vpid = itsVpid;
+  eptrta = itsEptrta;
+}
+
+/**
+ * Latches the tags and permission masks of the registers as they are now. Called after every change of one of
+ * them: what a walk caches is tagged as of the access that asked for it.
+ */
+export function retag(): void {
+  const pcid = isPaging() ? currentPcid() : NO_PAGING;
+  context = contextOf(vpid, pcid, eptrta);
+  globalContext = globalPages() ? contextOf(vpid, ANY_PCID, eptrta) : context;
+  let physical: u32 = 1;
+  if (eptrta !== 0) physical = contextOf(GUEST_PHYSICAL, 0, eptrta);
+  if (context === 0 || globalContext === 0 || physical === 0) {
+    invalidateEverything();
+    forgetContexts();
+    retag();
+    return;
+  }
+  hardware.context = context;
+  host.context = physical;
+  forgetHints();
+  const paging = hardware.format.levels !== 0;
+  if (hardwareControls.cr0 !== maskedCr0 || hardwareControls.cr4 !== maskedCr4 || paging !== maskedPaging) {
+    maskedCr0 = hardwareControls.cr0;
+    maskedCr4 = hardwareControls.cr4;
+    maskedPaging = paging;
+    buildPermissions(maskedCr0, maskedCr4, paging);
+  }
+  keysOn = hardware.format.levels >= 4 && (hardwareControls.cr4 & (CR4_PKE | CR4_PKS)) !== 0;
+}

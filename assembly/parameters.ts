@@ -1,0 +1,151 @@
+/**
+ * Every number that configures a machine, once. The driver's schema (src/config) maps its keys to these; the core
+ * reads them when a machine is built. Units are in the comments; sizes are counts of entries.
+ */
+export enum Parameter {
+  // What is modelled.
+  /** 0 native, 1 nested, 2 shadow. */
+  technique,
+  /** Second-stage format: 0 EPT, 1 NPT. */
+  hostFormat,
+  /** Levels of the second stage: 3 (NPT of a PAE host), 4 or 5. */
+  hostLevels,
+  /** log2 of the largest host page that backs the guest: 12, 21 or 30. */
+  hostPageShift,
+  /** 0 host frames in order of first use, 1 scattered by a seeded permutation. */
+  hostPlacement,
+  /** Seed of every random choice. */
+  seed,
+  /** Guest physical-address width, 32 to 52 bits. */
+  guestAddressBits,
+  /** Host physical-address width, 32 to 52 bits. */
+  hostAddressBits,
+  /** 0 Intel, 1 AMD: where the manuals differ (reserved bit 8 of upper entries). */
+  vendor,
+  /** 1: EPTP enables accessed and dirty flags (SDM 29.3.5). */
+  eptAccessedDirty,
+  /** 1: execute-only second-stage pages are allowed (IA32_VMX_EPT_VPID_CAP bit 0). */
+  eptExecuteOnly,
+  /** 1: mode-based execute control for EPT (SDM 29.3.3). */
+  eptModeBasedExecute,
+  /** 1: exit qualifications carry bits 9 to 11 (IA32_VMX_EPT_VPID_CAP bit 22). */
+  eptAdvancedInfo,
+  /** 1: page-modification logging (SDM 29.3.6). */
+  eptPml,
+  /** 1: the host enables no-execute in nested paging (EFER.NXE of the host). */
+  hostNoExecute,
+  /** 1: accessed flags of upper entries are set even when the walk then faults; 0: only by a walk that succeeds. */
+  eagerAccessed,
+  /** 1: TLB entries carry a VPID or ASID; 0: every exit flushes the guest's entries. */
+  vpid,
+  /** 1: the guest supports 1 GiB pages. */
+  guestPage1g,
+
+  // TLB arrays: 4 first-level data, 4 first-level instruction, 4 second-level, 2 second-level instruction.
+  // An array is six numbers: sizes (bit 0 4K, 1 2M/4M, 2 1G), entries, ways (0 fully associative), policy, index, fill mark.
+  /** First number of the first TLB array. */
+  tlbArrays,
+  /** Last number of the TLB arrays. */
+  tlbArraysEnd = tlbArrays + 14 * 6 - 1,
+
+  // Paging-structure caches: levels 2 to 5 of the first stage, 2 to 5 of the second, and the nested TLB.
+  // Each is: place (0 none, 1 own array, 2 in the second-level TLB, 3 in the level-2 array of its stage), entries, ways, policy, index, fill mark.
+  /** First number of the first paging-structure cache. */
+  pscArrays,
+  /** Last number of the paging-structure caches and the nested TLB. */
+  pscArraysEnd = pscArrays + 9 * 6 - 1,
+  /** 1: the nested TLB also answers and keeps the translation of the final address. */
+  nestedTlbData,
+  /** 1: a leaf of 1 GiB (bit 1) or 2 MiB (bit 0) is also kept by the paging-structure cache of its level. */
+  pscLeaves,
+
+  // Clock, in core cycles.
+  /** Cycles from one access to the next. */
+  issueCycles,
+  /** Accesses that may be under way behind an unfinished one: 1 is a dependent chain. */
+  window,
+  /** Cycles from a first-level miss to a second-level hit. */
+  l2TlbCycles,
+  /** The same for instruction fetches. */
+  l2ItlbCycles,
+  /** Page walkers. */
+  walkers,
+  /** Cycles of a walk beside its references. */
+  walkBaseCycles,
+  /** Cycles added to a walk by each upper guest entry it reads. */
+  walkUpperCycles,
+  /** Cycles added to a walk by each second-stage walk for a guest table. */
+  walkNestedCycles,
+  /** Cycles added to a walk by each upper second-stage entry it reads. */
+  walkHostUpperCycles,
+  /** Cycles of a page-table reference when no cache hierarchy is modelled. */
+  referenceCycles,
+  /** 1: page-table references go through the modelled caches. */
+  caches,
+  /** L1 data cache: bytes, ways, cycles. */
+  l1Bytes,
+  l1Ways,
+  l1Cycles,
+  /** L2 cache: bytes, ways, cycles. */
+  l2Bytes,
+  l2Ways,
+  l2Cycles,
+  /** L3 cache: bytes, ways, cycles. */
+  l3Bytes,
+  l3Ways,
+  l3Cycles,
+  /** Cycles of a reference served by memory. */
+  memoryCycles,
+  /** 1: data accesses of the guest go through the same caches. */
+  dataCaches,
+
+  // Exits, in core cycles.
+  /** Hardware round trip of one exit and entry. */
+  exitHardwareCycles,
+  /** First of the handler costs, one per exit reason, without the work counted below. */
+  exitHandlerCycles,
+  /** Last of the handler costs. */
+  exitHandlerCyclesEnd = exitHandlerCycles + 15,
+  /** Each guest entry read by the hypervisor's software. */
+  softwareReferenceCycles,
+  /** Each second-stage or shadow entry written by the hypervisor. */
+  entryWriteCycles,
+  /** Each instruction emulated. */
+  emulationCycles,
+  /** Each table page allocated by the hypervisor. */
+  tableAllocationCycles,
+  /** 1: an interrupt delivered to the guest costs an exit. */
+  interruptExits,
+
+  // Shadow paging: Linux KVM's policy.
+  /** 1: a level-1 table page becomes writable on its first store and is synchronized later; 0: each store traps. */
+  shadowUnsync,
+  /** Entries of the aligned group installed together on a fault; 1 installs only the faulting one. */
+  shadowPrefetch,
+  /** Emulated stores to an upper table page, without a walk through it, that drop its shadow; 0 never. */
+  shadowFlooding,
+  /** Previous roots kept beside the current one, 0 to 3. */
+  shadowPreviousRoots,
+  /** Most shadow pages; 0 is KVM's default, a fiftieth of the guest's pages. */
+  shadowPageLimit,
+  /** Guest memory in 4 KiB pages, for that default. */
+  guestPages,
+  /** INVLPG and synchronization as in Linux: 601 (6.1) or 612 (6.12). */
+  shadowKernel,
+  /** 1: a clean writable page is mapped read-only until its first write. */
+  shadowDirtyTrap,
+
+  COUNT,
+}
+
+const block = memory.data(<i32>Parameter.COUNT * 4, 16);
+
+export function parametersAddress(): usize {
+  return block;
+}
+export function parameter(index: Parameter): u32 {
+  return load<u32>(block + ((<usize>index) << 2));
+}
+export function parameterAt(index: u32): u32 {
+  return load<u32>(block + ((<usize>index) << 2));
+}

@@ -1,0 +1,193 @@
+import { addStructure, Counter, count, countStructure, countWalkLength, Structure, StructureCell } from "../counters";
+import { dataCycles } from "../mmu/cache";
+import { hintOf, setHint } from "../mmu/hints";
+import { invalidateAddress } from "../mmu/invalidation";
+import { TaggedArray } from "../mmu/array";
+import { accessClass, permits } from "../mmu/permission";
+import { context, globalContext, hardware, hardwareControls, keysOn, vpid } from "../mmu/tags";
+import { entrySize, foundArray, l1d, l1i, l2, l2ForFetch, sizeClass, TLB_FRAME, TLB_G, TLB_KEY_SHIFT, TLB_U, TlbLevel } from "../mmu/tlb";
+import { Parameter, parameter } from "../parameters";
+import { resolve } from "../technique/technique";
+import { emulatedAddress, Resolution } from "../technique/resolution";
+import { currentPcid, globalPages } from "../vcpu/registers";
+import { composed, translate } from "../walk/translate";
+import { beginHardwareWalk, endHardwareWalk, walkCycles, walkReferences } from "../walk/walk";
+import { FETCH, IMPLICIT, MODE_IMPLICIT, MODE_USER, USER } from "../x86/access";
+import { sizeShift } from "../x86/entries";
+import { fault, Outcome } from "../x86/fault";
+import { keyRefuses } from "../x86/rights";
+import { delayAccess, drain, issueAccess, issueMany } from "../clock";
+import { refuse, repeatVerified, verify, verifyGuestFrame } from "./oracle";
+
+/** One access of the guest to one page: first-level TLB, second-level TLB, walk, and the hypervisor if it is needed. */
+
+let l2Cycles: u32 = 0;
+let l2ItlbCycles: u32 = 0;
+let dataCaches = false;
+
+export function configureAccess(): void {
+  l2Cycles = parameter(Parameter.l2TlbCycles);
+  l2ItlbCycles = parameter(Parameter.l2ItlbCycles);
+  dataCaches = parameter(Parameter.dataCaches) !== 0;
+}
+
+/** Where the last access that succeeded went; a `wasEmulated` one is a guest-physical address. */
+export let accessedAddress: u64 = 0;
+export let wasEmulated: bool = false;
+
+function addressIn(data: u64, va: u64): u64 {
+  const mask = (<u64>1 << sizeShift(entrySize(data))) - 1;
+  return (data & TLB_FRAME & ~mask) | (va & mask);
+}
+
+function keyDenies(data: u64, kind: u32, mode: u32): bool {
+  const user = (data & TLB_U) !== 0;
+  const c = hardwareControls;
+  return keyRefuses(user, <u32>(data >> TLB_KEY_SHIFT) & 15, kind | (mode === MODE_USER ? USER : 0), c.cr0, c.cr4, c.pkru, c.pkrs);
+}
+
+function usable(data: u64, kind: u32, mode: u32): bool {
+  return permits(accessClass(kind, mode), data) && !(keysOn && keyDenies(data, kind, mode));
+}
+
+/** The access of `kind` in `mode` at `va`, which must not cross a page; `event` is its number in the trace. */
+export function accessPage(va: u64, kind: u32, mode: u32, event: u64): void {
+  const fetch = kind === FETCH;
+  const vpn = va >> 12;
+  issueAccess();
+  const hint = hintOf(vpn, fetch);
+  if (load<u64>(hint) === vpn + 1) {
+    const at = <usize>load<u32>(hint, 16);
+    if (load<u64>(at) === load<u64>(hint, 8)) {
+      const array = changetype<TaggedArray>(<usize>load<u32>(hint, 20));
+      const data = array.data(at);
+      if (permits(accessClass(kind, mode), data) && !keysOn && !dataCaches) {
+        array.touch(at);
+        const structure = fetch ? Structure.l1i : Structure.l1d;
+        countStructure(structure, StructureCell.lookups);
+        countStructure(structure, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))));
+        verify(vpn, addressIn(data, va) >> 12, event, kind);
+        return;
+      }
+    }
+  }
+  const outcome = accessSlow(va, kind, mode);
+  if (outcome === Outcome.ok) {
+    if (wasEmulated) verifyGuestFrame(vpn, accessedAddress >> 12, event, kind);
+    else verify(vpn, accessedAddress >> 12, event, kind);
+  } else {
+    refuse(vpn, event, kind, outcome, fault.errorCode);
+  }
+}
+
+/** Everything but a first-level hit on a page seen lately. Exported so that it stays out of the loop. */
+export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
+  const fetch = kind === FETCH;
+  const first: TlbLevel = fetch ? l1i : l1d;
+  wasEmulated = false;
+  countStructure(first.structure, StructureCell.lookups);
+  let at = first.find(va, context, globalContext);
+  if (at !== 0) {
+    const array = foundArray;
+    const data = array.data(at);
+    if (usable(data, kind, mode)) {
+      array.touch(at);
+      countStructure(first.structure, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))));
+      setHint(va >> 12, fetch, at, changetype<usize>(array));
+      finish(addressIn(data, va), 0, 0);
+      return Outcome.ok;
+    }
+    count(Counter.rightsMisses);
+  }
+  countStructure(first.structure, StructureCell.misses);
+
+  const second: TlbLevel = fetch ? l2ForFetch() : l2;
+  let tlbCycles: u32 = 0;
+  if (second.length > 0) {
+    tlbCycles = fetch ? l2ItlbCycles : l2Cycles;
+    countStructure(second.structure, StructureCell.lookups);
+    at = second.find(va, context, globalContext);
+    if (at !== 0) {
+      const array = foundArray;
+      const data = array.data(at);
+      if (usable(data, kind, mode)) {
+        array.touch(at);
+        countStructure(second.structure, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))));
+        fillFirst(first, va, data, fetch);
+        finish(addressIn(data, va), tlbCycles, 0);
+        return Outcome.ok;
+      }
+      count(Counter.rightsMisses);
+    }
+    countStructure(second.structure, StructureCell.misses);
+  }
+  return walkPage(va, kind, mode, first, second, tlbCycles);
+}
+
+function finish(hpa: u64, tlb: u32, walk: u32): void {
+  accessedAddress = hpa;
+  const data = dataCaches ? dataCycles(hpa) : 0;
+  if (tlb | walk | data) delayAccess(tlb, walk, data);
+}
+
+function contextFor(data: u64): u32 {
+  return data & TLB_G && globalPages() ? globalContext : context;
+}
+
+function fillFirst(first: TlbLevel, va: u64, data: u64, fetch: bool): void {
+  const at = first.fill(va, entrySize(data), contextFor(data), data);
+  if (at !== 0) setHint(va >> 12, fetch, at, changetype<usize>(foundArray));
+}
+
+/** Walks until the page is translated, the guest faults, or the hypervisor has carried the access out. */
+function walkPage(va: u64, kind: u32, mode: u32, first: TlbLevel, second: TlbLevel, tlbCycles: u32): Outcome {
+  const access = kind | (mode === MODE_USER ? USER : mode === MODE_IMPLICIT ? IMPLICIT : 0);
+  let tlb = tlbCycles;
+  let attempt: u32 = 0;
+  while (true) {
+    if (attempt > 0) count(Counter.walksRetried);
+    beginHardwareWalk();
+    const outcome = translate(hardware, hardwareControls, va, access);
+    endHardwareWalk(outcome);
+    countWalkLength(walkReferences);
+    if (outcome === Outcome.ok) {
+      const data = composed.data;
+      if (second.length > 0) second.fill(va, composed.size, contextFor(data), data);
+      fillFirst(first, va, data, kind === FETCH);
+      finish(composed.address, tlb, walkCycles);
+      return outcome;
+    }
+    delayAccess(tlb, walkCycles, 0);
+    tlb = 0;
+    const resolution = resolve(outcome, va, access);
+    if (resolution === Resolution.emulated) {
+      accessedAddress = emulatedAddress;
+      wasEmulated = true;
+      return Outcome.ok;
+    }
+    if (resolution === Resolution.guestFault) {
+      drain();
+      /* SDM 3A 4.10.4.1: a page fault removes what the TLBs hold for its address. */
+      if (outcome === Outcome.pageFault) invalidateAddress(vpid, currentPcid(), va);
+      return <Outcome>(outcome === Outcome.generalProtection ? Outcome.generalProtection : Outcome.pageFault);
+    }
+    if (attempt++ === MOST_ATTEMPTS) return outcome;
+  }
+}
+
+/** A translation needs at most an exit per table it uses, in each dimension, and a few for flags. */
+const MOST_ATTEMPTS: u32 = 256;
+
+/** The fetch just made from the page of `va` is made `n` more times: each hits the first level. */
+export function repeatFetch(va: u64, n: u64): void {
+  const hint = hintOf(va >> 12, true);
+  let size: u32 = 0;
+  if (load<u64>(hint) === (va >> 12) + 1) {
+    const at = <usize>load<u32>(hint, 16);
+    size = entrySize(changetype<TaggedArray>(<usize>load<u32>(hint, 20)).data(at));
+  }
+  addStructure(Structure.l1i, StructureCell.lookups, n);
+  addStructure(Structure.l1i, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(size)), n);
+  issueMany(n);
+  repeatVerified(va >> 12, n);
+}

@@ -1,0 +1,108 @@
+import { ExitReason } from "../counters";
+import { configureBacking, hostAddressOf } from "../hypervisor/backing";
+import { exit } from "../hypervisor/exits";
+import { retag } from "../mmu/tags";
+import { write64 } from "../memory/physical";
+import { Parameter, parameter } from "../parameters";
+import * as effects from "../vcpu/effects";
+import { registers } from "../vcpu/registers";
+import { CR0_WP, CR4_PGE } from "../x86/control";
+import { Outcome } from "../x86/fault";
+import { startNative } from "./native";
+import { resolveNested, startNested } from "./nested";
+import { Resolution } from "./resolution";
+import * as shadow from "./shadow";
+
+/**
+ * The techniques, and what each does at an event of the guest: which events exit, and what the hypervisor does
+ * then. A further technique is a row here and a file beside.
+ */
+export const NATIVE: u32 = 0;
+export const NESTED: u32 = 1;
+export const SHADOW: u32 = 2;
+
+export let technique: u32 = NATIVE;
+
+export function startTechnique(): void {
+  technique = parameter(Parameter.technique);
+  configureBacking(technique === NATIVE);
+  if (technique === NESTED) startNested();
+  else if (technique === SHADOW) shadow.startShadow();
+  else startNative();
+  retag();
+}
+
+/** What comes of a translation that the hardware refused with `outcome`. */
+export function resolve(outcome: Outcome, va: u64, access: u32): Resolution {
+  if (technique === NESTED) return resolveNested(outcome);
+  if (technique === SHADOW) return shadow.resolveShadow(outcome, va, access);
+  return Resolution.guestFault;
+}
+
+export function loadCr0(value: u64): void {
+  if (technique === SHADOW) {
+    shadow.loadCr0(value);
+    return;
+  }
+  const changed = registers.cr0 ^ value;
+  effects.loadCr0(value);
+  /* CR0.WP is the guest's own under EPT and NPT; every other bit exits. */
+  if (technique === NESTED && (changed & ~CR0_WP) !== 0) exit(ExitReason.write_cr0);
+}
+
+export function loadCr3(value: u64): void {
+  if (technique === SHADOW) shadow.loadCr3(value);
+  else effects.loadCr3(value);
+}
+
+export function loadCr4(value: u64): void {
+  if (technique === SHADOW) {
+    shadow.loadCr4(value);
+    return;
+  }
+  const changed = registers.cr4 ^ value;
+  effects.loadCr4(value);
+  /* CR4.PGE is guest-owned, so that a guest's whole flush does not exit. KVM: `KVM_POSSIBLE_CR4_GUEST_BITS`. */
+  if (technique === NESTED && (changed & ~CR4_PGE) !== 0) exit(ExitReason.write_cr4);
+}
+
+export function loadEfer(value: u64): void {
+  if (technique === SHADOW) {
+    shadow.loadEfer(value);
+    return;
+  }
+  const changed = registers.efer !== value;
+  effects.loadEfer(value);
+  if (technique === NESTED && changed) exit(ExitReason.wrmsr);
+}
+
+export function invlpg(va: u64): void {
+  if (technique === SHADOW) shadow.invlpg(va);
+  else effects.invlpg(va);
+}
+
+export function invpcid(type: u32, pcid: u32, va: u64): void {
+  if (technique === SHADOW) shadow.invpcid(type, pcid, va);
+  else effects.invpcid(type, pcid, va);
+}
+
+/** The guest stored `value` into the page-table entry at `gpa`; the access itself was made before. */
+export function storeTableEntry(gpa: u64, value: u64): void {
+  write64(hostAddressOf(gpa), value);
+  if (technique === SHADOW) shadow.tableEntryStored(gpa, value);
+}
+
+/** The guest frame `gfn` is a page table from now on, with the 512 entries at `content`. */
+export function setTablePage(gfn: u64, content: usize): void {
+  if (technique === SHADOW) shadow.tablePageReplaced(gfn, content);
+  const hpa = hostAddressOf(gfn << 12);
+  for (let i: u32 = 0; i < 512; ++i) write64(hpa + (i << 3), load<u64>(content + (<usize>i << 3)));
+}
+
+/** An instruction that exits under any hypervisor, or an interrupt. */
+export function exitAlways(reason: ExitReason): void {
+  if (technique !== NATIVE) exit(reason);
+}
+
+/** The host takes memory away (1), shares it (2) or starts a dirty log (3). */
+export function hostEvent(what: u32, gfn: u64, frames: u64): void {}

@@ -1,0 +1,57 @@
+import { CR0_PG, CR4_LA57, CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_PSE, EFER_LMA, EFER_NXE, CR3_PCID } from "../x86/control";
+import { identityFormat, legacyFormat, longFormat, paeFormat } from "../x86/format";
+import { FRAME } from "../x86/entries";
+import { Parameter, parameter } from "../parameters";
+import { Controls } from "../walk/translate";
+import { Dimension } from "../walk/dimension";
+
+/** The guest's own paging registers and the mode they select. */
+export const registers = new Controls();
+/** CR3 as architected: no-flush bit not stored. */
+export let cr3: u64 = 0;
+/** Current privilege level. */
+export let cpl: u32 = 0;
+
+/** The guest's tables. */
+export const guest = new Dimension();
+
+export function setCpl(value: u32): void {
+  cpl = value;
+}
+export function setCr3Value(value: u64): void {
+  cr3 = value;
+}
+
+/** PCID of the current address space; 0 without PCIDs. */
+export function currentPcid(): u32 {
+  return registers.cr4 & CR4_PCIDE ? <u32>(cr3 & CR3_PCID) : 0;
+}
+export function globalPages(): bool {
+  return (registers.cr4 & CR4_PGE) !== 0;
+}
+export function isPaging(): bool {
+  return (registers.cr0 & CR0_PG) !== 0;
+}
+export function isLongMode(): bool {
+  return (registers.efer & EFER_LMA) !== 0;
+}
+
+/** Physical address of the root table in CR3. SDM 3A 4.3 to 4.5. */
+export function rootOf(value: u64): u64 {
+  if (isLongMode()) return value & FRAME;
+  return value & (registers.cr4 & CR4_PAE ? 0xffff_ffe0 : 0xffff_f000);
+}
+
+/** Recomputes the guest's format. To be called after CR0, CR4 or EFER changed. */
+export function selectMode(): void {
+  const format = guest.format;
+  const width = parameter(Parameter.guestAddressBits);
+  const noExecute = (registers.efer & EFER_NXE) !== 0;
+  if (!isPaging()) identityFormat(format);
+  else if (isLongMode()) {
+    const levels = registers.cr4 & CR4_LA57 ? 5 : 4;
+    longFormat(format, levels, width, noExecute, parameter(Parameter.guestPage1g) !== 0, parameter(Parameter.vendor) !== 0);
+  } else if (registers.cr4 & CR4_PAE) paeFormat(format, width, noExecute);
+  else legacyFormat(format, width, (registers.cr4 & CR4_PSE) !== 0);
+  guest.root = rootOf(cr3);
+}

@@ -1,0 +1,52 @@
+import { FETCH, IMPLICIT, KIND, MODE_IMPLICIT, MODE_SUPERVISOR, MODE_SUPERVISOR_AC, MODE_USER, READ, SHADOW_STACK, USER, WRITE } from "./access";
+import { CR0_WP, CR4_PKE, CR4_PKS, CR4_SMAP, CR4_SMEP } from "./control";
+
+/** Rights of a page as an access meets them: the AND over all levels of the walk. */
+export const RIGHT_WRITE: u32 = 1;
+export const RIGHT_USER: u32 = 2;
+export const RIGHT_EXECUTE: u32 = 4;
+
+/**
+ * Whether the rights of a page allow an access. SDM 3A 4.6.1; APM 2 5.6.
+ * `mode` is one of access.ts's MODE_*; protection keys and shadow stacks are apart.
+ */
+export function allows(rights: u32, kind: u32, mode: u32, cr0: u64, cr4: u64): bool {
+  const userPage = (rights & RIGHT_USER) !== 0;
+  if (mode === MODE_USER) {
+    if (!userPage) return false;
+    if (kind === WRITE) return (rights & RIGHT_WRITE) !== 0;
+    if (kind === FETCH) return (rights & RIGHT_EXECUTE) !== 0;
+    return true;
+  }
+  if (kind === FETCH) return (rights & RIGHT_EXECUTE) !== 0 && !(userPage && (cr4 & CR4_SMEP) !== 0);
+  if (userPage && (cr4 & CR4_SMAP) !== 0 && mode !== MODE_SUPERVISOR_AC) return false;
+  return kind === READ || (rights & RIGHT_WRITE) !== 0 || (cr0 & CR0_WP) === 0;
+}
+
+/**
+ * Whether protection keys refuse a data access. Keys of user pages come from PKRU (CR4.PKE), of supervisor pages
+ * from IA32_PKRS (CR4.PKS); both apply in 4- and 5-level paging only. SDM 3A 4.6.2.
+ */
+export function keyRefuses(userPage: bool, key: u32, access: u32, cr0: u64, cr4: u64, pkru: u32, pkrs: u32): bool {
+  if ((access & KIND) === FETCH) return false;
+  if ((cr4 & (userPage ? CR4_PKE : CR4_PKS)) === 0) return false;
+  const bits = ((userPage ? pkru : pkrs) >> (key << 1)) & 3;
+  if ((bits & 1) !== 0) return true;
+  if ((access & KIND) !== WRITE || (bits & 2) === 0) return false;
+  return (cr0 & CR0_WP) !== 0 || (userPage && (access & USER) !== 0);
+}
+
+/** The MODE_* of an access. */
+export function modeOf(access: u32, ac: bool): u32 {
+  if ((access & IMPLICIT) !== 0) return MODE_IMPLICIT;
+  if ((access & USER) !== 0) return MODE_USER;
+  return ac ? MODE_SUPERVISOR_AC : MODE_SUPERVISOR;
+}
+
+/**
+ * Whether a shadow-stack access is allowed: the page must be a shadow-stack page (R/W set in every upper entry,
+ * clear in the leaf, D set) of exactly the access's privilege. SDM 3A 4.6.1.
+ */
+export function shadowStackAllows(rights: u32, shadowStackPage: bool, access: u32): bool {
+  return shadowStackPage && ((rights & RIGHT_USER) !== 0) === ((access & (USER | SHADOW_STACK)) === (USER | SHADOW_STACK));
+}

@@ -1,0 +1,42 @@
+/**
+ * Compiles the core (AssemblyScript to WebAssembly) and the driver (TypeScript), and writes src/generated:
+ * the core's bytes, and the names that the core declares (counters, parameters, exit reasons).
+ *
+ *   node scripts/build.mjs            everything a user needs: SIMD and scalar core, driver
+ *   node scripts/build.mjs --debug    the debug core as well (asserts on, source map)
+ *   node scripts/build.mjs --core     the cores and src/generated only
+ */
+import { spawnSync } from "node:child_process";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { main as asc } from "assemblyscript/asc";
+import { declarations } from "./declarations.mjs";
+
+process.chdir(fileURLToPath(new URL("..", import.meta.url)));
+const flags = process.argv.slice(2);
+mkdirSync("build", { recursive: true });
+mkdirSync("src/generated", { recursive: true });
+
+for (const target of flags.includes("--debug") ? ["release", "scalar", "debug"] : ["release", "scalar"]) {
+  const { error, stderr } = await asc(["--target", target]);
+  const said = stderr.toString().replace(/^Last converge was suboptimal.*\n/gm, "");
+  if (said) process.stderr.write(said);
+  if (error) {
+    process.stderr.write(`${error.message}\n`);
+    process.exit(1);
+  }
+}
+
+const base64 = (file) => readFileSync(file).toString("base64");
+writeFileSync(
+  "src/generated/core-bytes.ts",
+  `export const simd = "${base64("build/core.wasm")}";\nexport const scalar = "${base64("build/core-scalar.wasm")}";\n`,
+);
+writeFileSync("src/generated/declarations.ts", declarations("assembly"));
+
+if (!flags.includes("--core")) {
+  rmSync("dist", { recursive: true, force: true });
+  const { status } = spawnSync("node_modules/.bin/tsc", ["-p", "."], { stdio: "inherit" });
+  if (status !== 0) process.exit(1);
+  if (existsSync("dist/cli/main.js")) chmodSync("dist/cli/main.js", 0o755);
+}
