@@ -10,7 +10,6 @@ import { Parameter, parameter } from "./parameters";
  *
  *   waiting access: finish u64 │ index u64 │ tlb u32 │ queue u32 │ walk u32 │ data u32
  */
-const RECORD: usize = 32;
 const MOST_WINDOW: u32 = 1024;
 const MOST_WALKERS: u32 = 16;
 

@@ -7,8 +7,8 @@ export {
   structuresAddress,
   walkLengthsAddress,
 } from "./counters";
+export { finish, guestDigestHigh, guestDigestLow, start } from "./machine";
 export { parametersAddress } from "./parameters";
-export { start, finish, guestDigestLow, guestDigestHigh } from "./machine";
-export { replay, stopReason, windowAddress, windowSize, eventCountNumber } from "./replay/events";
 export { accessSlow } from "./replay/access";
-export { verifySlow, mismatchAddress } from "./replay/oracle";
+export { eventCountNumber, replay, stopReason, windowAddress, windowSize } from "./replay/events";
+export { mismatchAddress, verifySlow } from "./replay/oracle";

@@ -1,10 +1,10 @@
 import { configureClock, drain, settleClock } from "./clock";
 import { configureExits } from "./hypervisor/exits";
+import { initMemory } from "./memory/physical";
 import { seedRandom } from "./mmu/array";
 import { configureCaches } from "./mmu/cache";
 import { configurePsc } from "./mmu/psc";
 import { configureTlbs } from "./mmu/tlb";
-import { initMemory } from "./memory/physical";
 import { Parameter, parameter } from "./parameters";
 import { configureAccess } from "./replay/access";
 import { guestDigest } from "./replay/digest";

@@ -11,8 +11,11 @@ export function members(source, name) {
   const out = [];
   const values = new Map();
   let next = 0;
-  for (const [, doc, member, expression] of body.matchAll(/(?:\/\*\* ([^\n]*?) \*\/\s*)?^ {2}(\w+)(?: = ([^,]+))?,/gm)) {
-    if (expression !== undefined) next = Function(...values.keys(), `return ${expression}`)(...values.values());
+  for (const [, doc, member, expression] of body.matchAll(
+    /(?:\/\*\* ([^\n]*?) \*\/\s*)?^ {2}(\w+)(?: = ([^,]+))?,/gm,
+  )) {
+    if (expression !== undefined)
+      next = Function(...values.keys(), `return ${expression}`)(...values.values());
     values.set(member, next);
     if (member !== "COUNT") out.push({ name: member, value: next, doc: doc ?? "" });
     next += 1;

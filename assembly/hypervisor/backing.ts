@@ -18,11 +18,11 @@ let scattered = false;
 let scatter: u64 = 0;
 
 /** Large host pages by number of their guest counterpart; value is the first host frame. */
-let chunks: Map64 = newMap64();
+const chunks: Map64 = newMap64();
 /** Guest frames of device memory. */
-let devices: Map64 = newMap64(1 << 6);
+const devices: Map64 = newMap64(1 << 6);
 /** Guest frames by host frame, in chunks. */
-let owners: Map64 = newMap64();
+const owners: Map64 = newMap64();
 
 /** Chunks handed out. Guest memory starts at 4 GiB of host memory; the hypervisor's tables lie below. */
 let nextChunk: u64 = 0;
@@ -33,7 +33,7 @@ export function configureBacking(isNative: bool): void {
   native = isNative;
   pageShift = parameter(Parameter.hostPageShift);
   scattered = parameter(Parameter.hostPlacement) !== 0;
-  scatter = (<u64>parameter(Parameter.seed) << 1) | 1;
+  scatter = ((<u64>parameter(Parameter.seed)) << 1) | 1;
   nextChunk = 0;
   nextTable = 0x100;
 }
@@ -63,7 +63,7 @@ export function hostFrameOf(gfn: u64): u64 {
   if (native) return gfn;
   const per = pageShift - 12;
   const chunk = gfn >> per;
-  const within = gfn & ((<u64>1 << per) - 1);
+  const within = gfn & (((<u64>1) << per) - 1);
   const first = chunks.get(chunk, u64.MAX_VALUE);
   if (first !== u64.MAX_VALUE) return first + within;
   const unit = (FIRST_FRAME >> per) + place(nextChunk++);
@@ -83,7 +83,7 @@ export function guestFrameOf(hfn: u64): u64 {
   if (native) return hfn;
   const per = pageShift - 12;
   const chunk = owners.get(hfn >> per, u64.MAX_VALUE);
-  return chunk === u64.MAX_VALUE ? chunk : (chunk << per) | (hfn & ((<u64>1 << per) - 1));
+  return chunk === u64.MAX_VALUE ? chunk : (chunk << per) | (hfn & (((<u64>1) << per) - 1));
 }
 
 export function markDevice(gfn: u64): void {

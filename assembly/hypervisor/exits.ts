@@ -1,8 +1,8 @@
-import { add, count, countExit, Counter, ExitReason } from "../counters";
-import { Parameter, parameter, parameterAt } from "../parameters";
 import { stall } from "../clock";
+import { add, Counter, count, countExit, ExitReason } from "../counters";
 import { invalidateVpid } from "../mmu/invalidation";
 import { vpid } from "../mmu/tags";
+import { Parameter, parameter, parameterAt } from "../parameters";
 import { takeSoftwareReads } from "../walk/walk";
 
 /**
@@ -44,7 +44,10 @@ export function workedAllocation(): void {
 
 /** Ends an exit: counts it, and lets the vCPU wait for the round trip and the handler with all its work. */
 export function exit(reason: ExitReason): void {
-  const handler = <u64>parameterAt(<u32>Parameter.exitHandlerCycles + <u32>reason) + work + <u64>takeSoftwareReads() * readCycles;
+  const handler =
+    <u64>parameterAt(<u32>Parameter.exitHandlerCycles + <u32>reason) +
+    work +
+    <u64>takeSoftwareReads() * readCycles;
   work = 0;
   count(Counter.exits);
   countExit(reason, <u64>hardware + handler);

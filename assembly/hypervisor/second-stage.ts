@@ -1,9 +1,20 @@
 import { Counter, count } from "../counters";
 import { read64, write64 } from "../memory/physical";
 import { Parameter, parameter } from "../parameters";
-import { EPT_EXECUTE, EPT_EXECUTE_USER, EPT_READ, EPT_WRITE, EPT_WRITE_BACK, FRAME, LARGE, PRESENT, USER_PAGE, WRITABLE } from "../x86/entries";
-import { eptFormat, KIND_EPT, nptFormat } from "../x86/format";
 import { configureSecond, host } from "../walk/second";
+import {
+  EPT_EXECUTE,
+  EPT_EXECUTE_USER,
+  EPT_READ,
+  EPT_WRITE,
+  EPT_WRITE_BACK,
+  FRAME,
+  LARGE,
+  PRESENT,
+  USER_PAGE,
+  WRITABLE,
+} from "../x86/entries";
+import { eptFormat, KIND_EPT, nptFormat } from "../x86/format";
 import { allocateTable, hostFrameOf, hostPageShift } from "./backing";
 import { worked, workedAllocation } from "./exits";
 
@@ -37,7 +48,10 @@ export function createSecondStage(): u64 {
 }
 
 function tableEntry(frame: u64): u64 {
-  const rights = host.format.kind === KIND_EPT ? EPT_READ | EPT_WRITE | EPT_EXECUTE | EPT_EXECUTE_USER & host.format.rights : PRESENT | WRITABLE | USER_PAGE;
+  const rights =
+    host.format.kind === KIND_EPT
+      ? EPT_READ | EPT_WRITE | EPT_EXECUTE | (EPT_EXECUTE_USER & host.format.rights)
+      : PRESENT | WRITABLE | USER_PAGE;
   return (frame << 12) | rights;
 }
 
@@ -82,7 +96,8 @@ export function mapGuestPage(gpa: u64): void {
  */
 export function mapDevice(gpa: u64): void {
   if (host.format.kind !== KIND_EPT && parameter(Parameter.hostAddressBits) === 52) return;
-  const value: u64 = host.format.kind === KIND_EPT ? (gpa & FRAME) | EPT_WRITE | EPT_EXECUTE : PRESENT | (<u64>1 << 51);
+  const value: u64 =
+    host.format.kind === KIND_EPT ? (gpa & FRAME) | EPT_WRITE | EPT_EXECUTE : PRESENT | ((<u64>1) << 51);
   write64(entryAt(gpa, 1), value);
   worked(1);
   count(Counter.pf_mmio_spte_created);

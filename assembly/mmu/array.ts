@@ -30,7 +30,7 @@ export const TAG_VALID: u64 = 1 << 63;
 const PREFIX: u64 = (1 << 45) - 1;
 
 export function tagOf(prefix: u64, code: u32, context: u32): u64 {
-  return TAG_VALID | (<u64>context << 48) | (<u64>code << 45) | (prefix & PREFIX);
+  return TAG_VALID | ((<u64>context) << 48) | ((<u64>code) << 45) | (prefix & PREFIX);
 }
 export function tagContext(tag: u64): u32 {
   return <u32>(tag >> 48) & 0x7fff;
@@ -44,7 +44,7 @@ export function tagPrefix(tag: u64): u64 {
 
 let random: u64 = 1;
 export function seedRandom(seed: u32): void {
-  random = (<u64>seed << 1) | 1;
+  random = ((<u64>seed) << 1) | 1;
 }
 /** xorshift64: the one source of randomness of the hardware. */
 export function nextRandom(): u32 {
@@ -177,10 +177,10 @@ export class TaggedArray {
     while (size > 1) {
       size >>= 1;
       if (way < low + size) {
-        tree |= <u64>1 << node;
+        tree |= (<u64>1) << node;
         node = node << 1;
       } else {
-        tree &= ~(<u64>1 << node);
+        tree &= ~((<u64>1) << node);
         low += size;
         node = (node << 1) | 1;
       }
@@ -190,7 +190,7 @@ export class TaggedArray {
 
   /** Ways of the complete tree: the power of two that holds them all. */
   treeWays(): u32 {
-    return this.ways <= 1 ? 1 : <u32>1 << (32 - clz<u32>(this.ways - 1));
+    return this.ways <= 1 ? 1 : (<u32>1) << (32 - clz<u32>(this.ways - 1));
   }
 
   treeVictim(set: usize): u32 {
@@ -216,16 +216,16 @@ export class TaggedArray {
     const ages = set + (this.column << 1);
     let unmarked: u32 = 0;
     for (let way: u32 = 0; way < this.ways; ++way) {
-      if (load<u64>(ages + (<usize>way << 3)) === 0) ++unmarked;
+      if (load<u64>(ages + ((<usize>way) << 3)) === 0) ++unmarked;
     }
     if (unmarked === 0) {
-      for (let way: u32 = 0; way < this.ways; ++way) store<u64>(ages + (<usize>way << 3), 0);
+      for (let way: u32 = 0; way < this.ways; ++way) store<u64>(ages + ((<usize>way) << 3), 0);
       return nextRandom() % this.ways;
     }
     let nth = nextRandom() % unmarked;
     let way: u32 = 0;
     while (true) {
-      if (load<u64>(ages + (<usize>way << 3)) === 0) {
+      if (load<u64>(ages + ((<usize>way) << 3)) === 0) {
         if (nth === 0) return way;
         --nth;
       }
@@ -238,7 +238,7 @@ export class TaggedArray {
     let best: u32 = 0;
     let low = load<u64>(ages);
     for (let way: u32 = 1; way < this.ways; ++way) {
-      const age = load<u64>(ages + (<usize>way << 3));
+      const age = load<u64>(ages + ((<usize>way) << 3));
       best = select(way, best, age < low);
       low = min(age, low);
     }
@@ -248,7 +248,7 @@ export class TaggedArray {
   victim(set: usize): u32 {
     if (this.live < this.setMask * this.ways + this.ways) {
       for (let way: u32 = 0; way < this.ways; ++way) {
-        if (load<u64>(set + (<usize>way << 3)) === 0) return way;
+        if (load<u64>(set + ((<usize>way) << 3)) === 0) return way;
       }
     }
     const policy = this.policy;
@@ -262,7 +262,7 @@ export class TaggedArray {
     let at = this.find(set, tag, tag);
     if (at === 0) {
       const way = this.victim(set);
-      at = set + (<usize>way << 3);
+      at = set + ((<usize>way) << 3);
       const old = load<u64>(at);
       if (old !== 0) {
         this.uncount(tagCode(old));
@@ -299,7 +299,13 @@ export class TaggedArray {
   }
 
   liveOf(size: u32): u32 {
-    return size === 0 ? this.liveCode0 : size === 1 ? this.liveCode1 : size === 2 ? this.liveCode2 : this.liveCode3;
+    return size === 0
+      ? this.liveCode0
+      : size === 1
+        ? this.liveCode1
+        : size === 2
+          ? this.liveCode2
+          : this.liveCode3;
   }
 
   remove(tagAt: usize): void {

@@ -22,11 +22,16 @@ let used: u32 = 0;
 /** Number of the context, or 0 when none is left: the owner then flushes everything and calls `forgetContexts`. */
 export function contextOf(vpid: u32, pcid: u32, eptrta: u64): u32 {
   /* VPID 17 bits, PCID 13 bits, EPTRTA bits 51:12 folded: the fold may collide, so candidates are compared. */
-  let key = ((<u64>vpid << 13) | pcid) ^ ((eptrta >> 12) * 0x9e3779b97f4a7c15);
+  let key = (((<u64>vpid) << 13) | pcid) ^ ((eptrta >> 12) * 0x9e3779b97f4a7c15);
   while (true) {
     const found = <u32>known.get(key);
     if (found === 0) break;
-    if (unchecked(vpids[found]) === vpid && unchecked(pcids[found]) === pcid && unchecked(eptrtas[found]) === eptrta) return found;
+    if (
+      unchecked(vpids[found]) === vpid &&
+      unchecked(pcids[found]) === pcid &&
+      unchecked(eptrtas[found]) === eptrta
+    )
+      return found;
     ++key;
   }
   if (used === MOST) return 0;

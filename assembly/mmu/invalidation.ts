@@ -172,10 +172,12 @@ export function invalidateViolation(vpid: u32, pcid: u32, eptrta: u64, gpa: u64,
   let removed = scanPsc(hostPsc.arrays, true, gpa, true) + scan(nestedTlb(), true, gpa, true);
   for (let i: u32 = 1; i <= n; ++i) {
     const itsPcid = contextPcid(i);
-    const its = contextEptrta(i) === eptrta && contextVpid(i) === vpid && (itsPcid === pcid || itsPcid === ANY_PCID);
+    const its =
+      contextEptrta(i) === eptrta && contextVpid(i) === vpid && (itsPcid === pcid || itsPcid === ANY_PCID);
     unchecked((doomed[i] = its ? DOOM : KEEP));
   }
-  removed += scanLevel(l1d, true, va) + scanLevel(l1i, true, va) + scanLevel(l2, true, va) + scanLevel(l2i, true, va);
+  removed +=
+    scanLevel(l1d, true, va) + scanLevel(l1i, true, va) + scanLevel(l2, true, va) + scanLevel(l2i, true, va);
   done(removed);
 }
 

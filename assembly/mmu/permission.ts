@@ -14,7 +14,7 @@ export function accessClass(kind: u32, mode: u32): u32 {
 }
 
 export function permits(klass: u32, data: u64): bool {
-  return ((load<u64>(masks + (<usize>klass << 3)) >> (data & 63)) & 1) !== 0;
+  return ((load<u64>(masks + ((<usize>klass) << 3)) >> (data & 63)) & 1) !== 0;
 }
 
 export function buildPermissions(cr0: u64, cr4: u64, paging: bool): void {
@@ -22,10 +22,11 @@ export function buildPermissions(cr0: u64, cr4: u64, paging: bool): void {
     for (let mode: u32 = 0; mode < 4; ++mode) {
       let mask: u64 = 0;
       for (let bits: u32 = 0; bits < 64; ++bits) {
-        const second = kind === WRITE ? (bits & 0x18) === 0x18 : kind === READ ? (bits & 0x20) !== 0 : (bits & 4) !== 0;
-        if (second && (!paging || allows(bits & 7, kind, mode, cr0, cr4))) mask |= <u64>1 << bits;
+        const second =
+          kind === WRITE ? (bits & 0x18) === 0x18 : kind === READ ? (bits & 0x20) !== 0 : (bits & 4) !== 0;
+        if (second && (!paging || allows(bits & 7, kind, mode, cr0, cr4))) mask |= (<u64>1) << bits;
       }
-      store<u64>(masks + (<usize>accessClass(kind, mode) << 3), mask);
+      store<u64>(masks + ((<usize>accessClass(kind, mode)) << 3), mask);
     }
   }
 }

@@ -78,7 +78,13 @@ function placed(at: u32, levelTwo: usize): usize {
   if (place === PLACE_TLB) return l2.length > 0 ? changetype<usize>(l2.array(0)) : 0;
   if (place === PLACE_OWN) {
     return changetype<usize>(
-      newArray(parameterAt(at + 1), parameterAt(at + 2), parameterAt(at + 3), parameterAt(at + 4), parameterAt(at + 5)),
+      newArray(
+        parameterAt(at + 1),
+        parameterAt(at + 2),
+        parameterAt(at + 3),
+        parameterAt(at + 4),
+        parameterAt(at + 5),
+      ),
     );
   }
   return levelTwo;

@@ -1,12 +1,12 @@
-import { CR4_PKE, CR4_PKS } from "../x86/control";
+import { currentPcid, globalPages, guest, isPaging } from "../vcpu/registers";
 import { Dimension } from "../walk/dimension";
 import { host } from "../walk/second";
 import { Controls } from "../walk/translate";
-import { currentPcid, globalPages, guest, isPaging } from "../vcpu/registers";
+import { CR4_PKE, CR4_PKS } from "../x86/control";
 import { ANY_PCID, contextOf, forgetContexts, GUEST_PHYSICAL } from "./context";
+import { forgetHints } from "./hints";
 import { invalidateEverything } from "./invalidation";
 import { buildPermissions } from "./permission";
-import { forgetHints } from "./hints";
 
 /** In place of a PCID: translations made with paging off. */
 export const NO_PAGING: u32 = 0x1001;

@@ -1,7 +1,7 @@
 import { countStructure, Structure, StructureCell } from "../counters";
 import { Parameter, parameterAt } from "../parameters";
-import { newArray, TaggedArray, tagCode, tagOf } from "./array";
 import { sizeShift } from "../x86/entries";
+import { newArray, TaggedArray, tagCode, tagOf } from "./array";
 
 /**
  * Data of a TLB entry. The low six bits index a permission mask (permission.ts): one shift decides an access.
@@ -57,7 +57,13 @@ export class TlbLevel {
       const at = <u32>Parameter.tlbArrays + (first + i) * ARRAY_PARAMETERS;
       const entries = parameterAt(at + 1);
       if (entries === 0) continue;
-      const array = newArray(entries, parameterAt(at + 2), parameterAt(at + 3), parameterAt(at + 4), parameterAt(at + 5));
+      const array = newArray(
+        entries,
+        parameterAt(at + 2),
+        parameterAt(at + 3),
+        parameterAt(at + 4),
+        parameterAt(at + 5),
+      );
       array.sizes = parameterAt(at);
       this.arrays[this.length++] = changetype<usize>(array);
     }
@@ -92,7 +98,10 @@ export class TlbLevel {
       countStructure(this.structure, StructureCell.misses);
       return 0;
     }
-    countStructure(this.structure, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(tagCode(load<u64>(at)))));
+    countStructure(
+      this.structure,
+      <StructureCell>(<u32>StructureCell.hits4k + sizeClass(tagCode(load<u64>(at)))),
+    );
     foundArray.touch(at);
     return at;
   }

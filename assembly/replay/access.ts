@@ -1,14 +1,36 @@
-import { addStructure, Counter, count, countStructure, countWalkLength, Structure, StructureCell } from "../counters";
+import { delayAccess, drain, issueAccess, issueMany } from "../clock";
+import {
+  addStructure,
+  Counter,
+  count,
+  countStructure,
+  countWalkLength,
+  Structure,
+  StructureCell,
+} from "../counters";
+import { TaggedArray } from "../mmu/array";
 import { dataCycles } from "../mmu/cache";
 import { hintOf, setHint } from "../mmu/hints";
 import { invalidateAddress } from "../mmu/invalidation";
-import { TaggedArray } from "../mmu/array";
 import { accessClass, permits } from "../mmu/permission";
 import { context, globalContext, hardware, hardwareControls, keysOn, vpid } from "../mmu/tags";
-import { entrySize, foundArray, l1d, l1i, l2, l2ForFetch, sizeClass, TLB_FRAME, TLB_G, TLB_KEY_SHIFT, TLB_U, TlbLevel } from "../mmu/tlb";
+import {
+  entrySize,
+  foundArray,
+  l1d,
+  l1i,
+  l2,
+  l2ForFetch,
+  sizeClass,
+  TLB_FRAME,
+  TLB_G,
+  TLB_KEY_SHIFT,
+  TLB_U,
+  TlbLevel,
+} from "../mmu/tlb";
 import { Parameter, parameter } from "../parameters";
-import { resolve } from "../technique/technique";
 import { emulatedAddress, Resolution } from "../technique/resolution";
+import { resolve } from "../technique/technique";
 import { currentPcid, globalPages } from "../vcpu/registers";
 import { composed, translate } from "../walk/translate";
 import { beginHardwareWalk, endHardwareWalk, walkCycles, walkReferences } from "../walk/walk";
@@ -16,7 +38,6 @@ import { FETCH, IMPLICIT, MODE_IMPLICIT, MODE_USER, USER } from "../x86/access";
 import { sizeShift } from "../x86/entries";
 import { fault, Outcome } from "../x86/fault";
 import { keyRefuses } from "../x86/rights";
-import { delayAccess, drain, issueAccess, issueMany } from "../clock";
 import { refuse, repeatVerified, verify, verifyGuestFrame } from "./oracle";
 
 /** One access of the guest to one page: first-level TLB, second-level TLB, walk, and the hypervisor if it is needed. */
@@ -36,14 +57,22 @@ export let accessedAddress: u64 = 0;
 export let wasEmulated: bool = false;
 
 function addressIn(data: u64, va: u64): u64 {
-  const mask = (<u64>1 << sizeShift(entrySize(data))) - 1;
+  const mask = ((<u64>1) << sizeShift(entrySize(data))) - 1;
   return (data & TLB_FRAME & ~mask) | (va & mask);
 }
 
 function keyDenies(data: u64, kind: u32, mode: u32): bool {
   const user = (data & TLB_U) !== 0;
   const c = hardwareControls;
-  return keyRefuses(user, <u32>(data >> TLB_KEY_SHIFT) & 15, kind | (mode === MODE_USER ? USER : 0), c.cr0, c.cr4, c.pkru, c.pkrs);
+  return keyRefuses(
+    user,
+    <u32>(data >> TLB_KEY_SHIFT) & 15,
+    kind | (mode === MODE_USER ? USER : 0),
+    c.cr0,
+    c.cr4,
+    c.pkru,
+    c.pkrs,
+  );
 }
 
 function usable(data: u64, kind: u32, mode: u32): bool {
@@ -92,7 +121,10 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
     const data = array.data(at);
     if (usable(data, kind, mode)) {
       array.touch(at);
-      countStructure(first.structure, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))));
+      countStructure(
+        first.structure,
+        <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))),
+      );
       setHint(va >> 12, fetch, at, changetype<usize>(array));
       finish(addressIn(data, va), 0, 0);
       return Outcome.ok;
@@ -112,7 +144,10 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
       const data = array.data(at);
       if (usable(data, kind, mode)) {
         array.touch(at);
-        countStructure(second.structure, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))));
+        countStructure(
+          second.structure,
+          <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))),
+        );
         fillFirst(first, va, data, fetch);
         finish(addressIn(data, va), tlbCycles, 0);
         return Outcome.ok;

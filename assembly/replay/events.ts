@@ -1,16 +1,34 @@
 import { Counter, count, ExitReason, read, set } from "../counters";
 import { markDevice } from "../hypervisor/backing";
-import { hostEvent } from "../technique/technique";
 import { hardwareControls } from "../mmu/tags";
-import { exitAlways, invlpg, invpcid, loadCr0, loadCr3, loadCr4, loadEfer, setTablePage, storeTableEntry } from "../technique/technique";
 import { Parameter, parameter } from "../parameters";
+import {
+  exitAlways,
+  hostEvent,
+  invlpg,
+  invpcid,
+  loadCr0,
+  loadCr3,
+  loadCr4,
+  loadEfer,
+  setTablePage,
+  storeTableEntry,
+} from "../technique/technique";
 import { registers, setCpl } from "../vcpu/registers";
-import { FETCH, MODE_IMPLICIT, MODE_SUPERVISOR, MODE_SUPERVISOR_AC, MODE_USER, READ, WRITE } from "../x86/access";
+import {
+  FETCH,
+  MODE_IMPLICIT,
+  MODE_SUPERVISOR,
+  MODE_SUPERVISOR_AC,
+  MODE_USER,
+  READ,
+  WRITE,
+} from "../x86/access";
 import { CR3_NO_FLUSH, CR4_PCIDE } from "../x86/control";
 import { accessPage, repeatFetch } from "./access";
+import { noteTablePage } from "./digest";
 import { replayPageFault } from "./fault";
 import { forgetFrames, recordMapping, settleOracle, trueFrame } from "./oracle";
-import { noteTablePage } from "./digest";
 
 /**
  * The record stream of a trace (traces/FORMAT.md), decoded and replayed. The driver fills the window with bytes;
@@ -357,7 +375,7 @@ function tablePage(): void {
       stop = Stop.badValue;
       return;
     }
-    store<u64>(tableBuffer + (<usize>index << 3), value);
+    store<u64>(tableBuffer + ((<usize>index) << 3), value);
   }
   count(Counter.tablePages);
   noteTablePage(gfn);

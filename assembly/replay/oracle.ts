@@ -99,7 +99,15 @@ export function refuse(vpn: u64, event: u64, kind: u32, outcome: u32, code: u64)
   noteMismatch(event, vpn << 12, UNKNOWN, gfn, kind, outcome, code);
 }
 
-function noteMismatch(event: u64, va: u64, found: u64, recorded: u64, kind: u32, outcome: u32, code: u64): void {
+function noteMismatch(
+  event: u64,
+  va: u64,
+  found: u64,
+  recorded: u64,
+  kind: u32,
+  outcome: u32,
+  code: u64,
+): void {
   if (mismatches++ !== 0) return;
   store<u64>(mismatch, event);
   store<u64>(mismatch, va, 8);

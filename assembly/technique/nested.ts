@@ -1,13 +1,13 @@
-import { count, Counter, ExitReason } from "../counters";
+import { Counter, count, ExitReason } from "../counters";
 import { isDevice } from "../hypervisor/backing";
 import { exit, workedEmulation } from "../hypervisor/exits";
 import { createSecondStage, mapDevice, mapGuestPage } from "../hypervisor/second-stage";
 import { invalidateViolation } from "../mmu/invalidation";
 import { guestPsc, hostPsc } from "../mmu/psc";
 import { eptrta, setHardware, setVirtualTags, vpid } from "../mmu/tags";
+import { currentPcid, guest, registers } from "../vcpu/registers";
 import { SECOND_NESTED } from "../walk/dimension";
 import { host, resetPml } from "../walk/second";
-import { currentPcid, guest, registers } from "../vcpu/registers";
 import { fault, Outcome, PF_RESERVED } from "../x86/fault";
 import { KIND_EPT } from "../x86/format";
 import { Resolution, setEmulatedAddress } from "./resolution";

@@ -1,8 +1,8 @@
 import { ExitReason } from "../counters";
 import { configureBacking, hostAddressOf } from "../hypervisor/backing";
 import { exit } from "../hypervisor/exits";
-import { retag } from "../mmu/tags";
 import { write64 } from "../memory/physical";
+import { retag } from "../mmu/tags";
 import { Parameter, parameter } from "../parameters";
 import * as effects from "../vcpu/effects";
 import { registers } from "../vcpu/registers";
@@ -96,7 +96,7 @@ export function storeTableEntry(gpa: u64, value: u64): void {
 export function setTablePage(gfn: u64, content: usize): void {
   if (technique === SHADOW) shadow.tablePageReplaced(gfn, content);
   const hpa = hostAddressOf(gfn << 12);
-  for (let i: u32 = 0; i < 512; ++i) write64(hpa + (i << 3), load<u64>(content + (<usize>i << 3)));
+  for (let i: u32 = 0; i < 512; ++i) write64(hpa + (i << 3), load<u64>(content + ((<usize>i) << 3)));
 }
 
 /** An instruction that exits under any hypervisor, or an interrupt. */

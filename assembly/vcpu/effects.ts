@@ -1,8 +1,23 @@
-import { invalidateAddress, invalidateAddressOfPcid, invalidatePcid, invalidatePcidAndGlobals, invalidateVpid } from "../mmu/invalidation";
-import { retag, vpid } from "../mmu/tags";
 import { hostAddressOf } from "../hypervisor/backing";
 import { read64 } from "../memory/physical";
-import { CR0_PG, CR3_NO_FLUSH, CR3_PCID, CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_SMEP, EFER_NXE } from "../x86/control";
+import {
+  invalidateAddress,
+  invalidateAddressOfPcid,
+  invalidatePcid,
+  invalidatePcidAndGlobals,
+  invalidateVpid,
+} from "../mmu/invalidation";
+import { retag, vpid } from "../mmu/tags";
+import {
+  CR0_PG,
+  CR3_NO_FLUSH,
+  CR3_PCID,
+  CR4_PAE,
+  CR4_PCIDE,
+  CR4_PGE,
+  CR4_SMEP,
+  EFER_NXE,
+} from "../x86/control";
 import { currentPcid, guest, registers, rootOf, selectMode, setCr3Value } from "./registers";
 
 /**
@@ -42,7 +57,8 @@ export function loadCr4(value: u64): void {
   registers.cr4 = value;
   selectMode();
   loadPdptes();
-  if ((changed & CR4_PGE) !== 0 || ((changed & CR4_PCIDE) !== 0 && (value & CR4_PCIDE) === 0)) invalidateVpid(vpid, true);
+  if ((changed & CR4_PGE) !== 0 || ((changed & CR4_PCIDE) !== 0 && (value & CR4_PCIDE) === 0))
+    invalidateVpid(vpid, true);
   else if ((changed & CR4_PAE) !== 0 || ((changed & CR4_SMEP) !== 0 && (value & CR4_SMEP) !== 0)) {
     invalidatePcidAndGlobals(vpid, pcid);
   }

@@ -1,9 +1,19 @@
-import { CR0_PG, CR4_LA57, CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_PSE, EFER_LMA, EFER_NXE, CR3_PCID } from "../x86/control";
-import { identityFormat, legacyFormat, longFormat, paeFormat } from "../x86/format";
-import { FRAME } from "../x86/entries";
 import { Parameter, parameter } from "../parameters";
-import { Controls } from "../walk/translate";
 import { Dimension } from "../walk/dimension";
+import { Controls } from "../walk/translate";
+import {
+  CR0_PG,
+  CR3_PCID,
+  CR4_LA57,
+  CR4_PAE,
+  CR4_PCIDE,
+  CR4_PGE,
+  CR4_PSE,
+  EFER_LMA,
+  EFER_NXE,
+} from "../x86/control";
+import { FRAME } from "../x86/entries";
+import { identityFormat, legacyFormat, longFormat, paeFormat } from "../x86/format";
 
 /** The guest's own paging registers and the mode they select. */
 export const registers = new Controls();
@@ -50,7 +60,14 @@ export function selectMode(): void {
   if (!isPaging()) identityFormat(format);
   else if (isLongMode()) {
     const levels = registers.cr4 & CR4_LA57 ? 5 : 4;
-    longFormat(format, levels, width, noExecute, parameter(Parameter.guestPage1g) !== 0, parameter(Parameter.vendor) !== 0);
+    longFormat(
+      format,
+      levels,
+      width,
+      noExecute,
+      parameter(Parameter.guestPage1g) !== 0,
+      parameter(Parameter.vendor) !== 0,
+    );
   } else if (registers.cr4 & CR4_PAE) paeFormat(format, width, noExecute);
   else legacyFormat(format, width, (registers.cr4 & CR4_PSE) !== 0);
   guest.root = rootOf(cr3);

@@ -1,5 +1,5 @@
-import { Format } from "../x86/format";
 import { PagingStructureCache } from "../mmu/psc";
+import { Format } from "../x86/format";
 
 /** What translates the addresses of a dimension's own tables. */
 export const SECOND_NONE: u32 = 0;

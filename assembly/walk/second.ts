@@ -1,16 +1,46 @@
 import { Counter, count, countStructure, Structure, StructureCell } from "../counters";
 import { hostAddressOf } from "../hypervisor/backing";
+import { write64 } from "../memory/physical";
 import { tagOf } from "../mmu/array";
 import { nestedTlb } from "../mmu/psc";
-import { sizeClass, TLB_D, TLB_FRAME, TLB_R2, TLB_SIZE_SHIFT, TLB_STAGE1_SHIFT, TLB_U, TLB_W, TLB_X } from "../mmu/tlb";
-import { write64 } from "../memory/physical";
+import {
+  sizeClass,
+  TLB_D,
+  TLB_FRAME,
+  TLB_R2,
+  TLB_SIZE_SHIFT,
+  TLB_STAGE1_SHIFT,
+  TLB_U,
+  TLB_W,
+  TLB_X,
+} from "../mmu/tlb";
 import { Parameter, parameter } from "../parameters";
 import { EPT_EXECUTE, EPT_EXECUTE_USER, EPT_READ, EPT_WRITE, sizeShift } from "../x86/entries";
-import { fault, NPF_FINAL, NPF_TABLE, Outcome, PF_FETCH, PF_PRESENT, PF_RESERVED, PF_USER, PF_WRITE } from "../x86/fault";
+import {
+  fault,
+  NPF_FINAL,
+  NPF_TABLE,
+  Outcome,
+  PF_FETCH,
+  PF_PRESENT,
+  PF_RESERVED,
+  PF_USER,
+  PF_WRITE,
+} from "../x86/fault";
 import { KIND_EPT } from "../x86/format";
 import { RIGHT_EXECUTE, RIGHT_USER, RIGHT_WRITE } from "../x86/rights";
 import { Dimension, SECOND_BACKING } from "./dimension";
-import { addWalkCycles, fillPsc, Found, setFlags, setRow, setTableAddress, walk, Walker, walker } from "./walk";
+import {
+  addWalkCycles,
+  Found,
+  fillPsc,
+  setFlags,
+  setRow,
+  setTableAddress,
+  Walker,
+  walk,
+  walker,
+} from "./walk";
 
 /** The second stage: EPT or nested page tables. */
 export const host = new Dimension();
@@ -95,15 +125,22 @@ export function translateSecond(gpa: u64, need: u32, level: u32): Outcome {
       const at = array.find(array.setOf(page), tag, tag);
       if (at === 0) continue;
       const data = array.data(at);
-      const rights = (data & TLB_W ? EPT_WRITE : 0) | (data & TLB_R2 ? EPT_READ : 0) | (data & TLB_X ? EPT_EXECUTE : 0) | (data & TLB_U ? EPT_EXECUTE_USER : 0);
-      const allowed = (data & TLB_R2 || !(need & NEED_READ)) && (!(need & NEED_WRITE) || (data & (TLB_W | TLB_D)) === (TLB_W | TLB_D)) && (!(need & NEED_EXECUTE) || executable(rights));
+      const rights =
+        (data & TLB_W ? EPT_WRITE : 0) |
+        (data & TLB_R2 ? EPT_READ : 0) |
+        (data & TLB_X ? EPT_EXECUTE : 0) |
+        (data & TLB_U ? EPT_EXECUTE_USER : 0);
+      const allowed =
+        (data & TLB_R2 || !(need & NEED_READ)) &&
+        (!(need & NEED_WRITE) || (data & (TLB_W | TLB_D)) === (TLB_W | TLB_D)) &&
+        (!(need & NEED_EXECUTE) || executable(rights));
       if (!allowed) break;
       countStructure(Structure.nested, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(size)));
       array.touch(at);
       secondRights = rights;
       secondDirty = (data & TLB_D) !== 0;
       secondSize = size;
-      secondAddress = (data & TLB_FRAME) | (gpa & ((<u64>1 << sizeShift(size)) - 1));
+      secondAddress = (data & TLB_FRAME) | (gpa & (((<u64>1) << sizeShift(size)) - 1));
       return Outcome.ok;
     }
     countStructure(Structure.nested, StructureCell.misses);
@@ -114,7 +151,8 @@ export function translateSecond(gpa: u64, need: u32, level: u32): Outcome {
   }
   setRow(level);
   const found = walk(host, gpa, true);
-  const outcome = host.format.kind === KIND_EPT ? checkEpt(found, gpa, need, level) : checkNpt(found, gpa, need, level);
+  const outcome =
+    host.format.kind === KIND_EPT ? checkEpt(found, gpa, need, level) : checkNpt(found, gpa, need, level);
   if (outcome !== Outcome.ok) return outcome;
   fillPsc(host, gpa);
   secondAddress = host.result;
@@ -122,14 +160,14 @@ export function translateSecond(gpa: u64, need: u32, level: u32): Outcome {
   if (cached) {
     const page = gpa >> sizeShift(secondSize);
     const data =
-      (secondAddress & TLB_FRAME & ~((<u64>1 << sizeShift(secondSize)) - 1)) |
+      (secondAddress & TLB_FRAME & ~(((<u64>1) << sizeShift(secondSize)) - 1)) |
       (secondRights & EPT_WRITE ? TLB_W : 0) |
       (secondRights & EPT_READ ? TLB_R2 : 0) |
       (secondRights & EPT_EXECUTE ? TLB_X : 0) |
       (secondRights & EPT_EXECUTE_USER ? TLB_U : 0) |
       (secondDirty ? TLB_D : 0) |
-      (<u64>secondSize << TLB_SIZE_SHIFT) |
-      (<u64>secondSize << TLB_STAGE1_SHIFT);
+      ((<u64>secondSize) << TLB_SIZE_SHIFT) |
+      ((<u64>secondSize) << TLB_STAGE1_SHIFT);
     const evicted = array.evicted;
     array.fill(array.setOf(page), tagOf(page, secondSize, host.context), data);
     countStructure(Structure.nested, StructureCell.fills);
@@ -180,8 +218,15 @@ function checkEpt(found: Found, gpa: u64, need: u32, level: u32): Outcome {
   const write = (need & NEED_WRITE) !== 0;
   const wasDirty = host.leafDirty;
   const outcome = setHostFlags(write);
-  if (outcome === Outcome.ok && pml && write && !wasDirty && host.format.dirty !== 0 && walker !== Walker.probe) {
-    write64(pmlBase + (<u64>pmlIndex << 3), gpa & ~0xfff);
+  if (
+    outcome === Outcome.ok &&
+    pml &&
+    write &&
+    !wasDirty &&
+    host.format.dirty !== 0 &&
+    walker !== Walker.probe
+  ) {
+    write64(pmlBase + ((<u64>pmlIndex) << 3), gpa & ~0xfff);
     --pmlIndex;
   }
   return outcome;
@@ -208,13 +253,21 @@ export function eptQualification(need: u32, rights: u64, level: u32): void {
 function checkNpt(found: Found, gpa: u64, need: u32, level: u32): Outcome {
   const write = (need & NEED_WRITE) !== 0;
   const fetch = (need & NEED_EXECUTE) !== 0;
-  let code: u64 = PF_USER | (write ? PF_WRITE : 0) | (fetch && noExecute ? PF_FETCH : 0) | (level === 0 ? NPF_FINAL : NPF_TABLE);
+  let code: u64 =
+    PF_USER |
+    (write ? PF_WRITE : 0) |
+    (fetch && noExecute ? PF_FETCH : 0) |
+    (level === 0 ? NPF_FINAL : NPF_TABLE);
   fault.guestPhysical = gpa;
   fault.address = stage1.address;
   if (found === Found.leaf) {
     const rights = nptRights(host.rights);
-    secondRights = EPT_READ | (rights & RIGHT_WRITE ? EPT_WRITE : 0) | (rights & RIGHT_EXECUTE ? EPT_EXECUTE | EPT_EXECUTE_USER : 0);
-    if (rights & RIGHT_USER && (!write || rights & RIGHT_WRITE) && (!fetch || rights & RIGHT_EXECUTE)) return setHostFlags(write);
+    secondRights =
+      EPT_READ |
+      (rights & RIGHT_WRITE ? EPT_WRITE : 0) |
+      (rights & RIGHT_EXECUTE ? EPT_EXECUTE | EPT_EXECUTE_USER : 0);
+    if (rights & RIGHT_USER && (!write || rights & RIGHT_WRITE) && (!fetch || rights & RIGHT_EXECUTE))
+      return setHostFlags(write);
     code |= PF_PRESENT;
   } else if (found === Found.reserved) {
     code |= PF_PRESENT | PF_RESERVED;
@@ -225,5 +278,5 @@ function checkNpt(found: Found, gpa: u64, need: u32, level: u32): Outcome {
 
 /** RIGHT_* of an ordinary entry's accumulated bits. */
 export function nptRights(rights: u64): u32 {
-  return (<u32>(rights >> 1) & 3) | (noExecute ? <u32>(rights >> 63) << 2 : RIGHT_EXECUTE);
+  return (<u32>(rights >> 1) & 3) | (noExecute ? (<u32>(rights >> 63)) << 2 : RIGHT_EXECUTE);
 }

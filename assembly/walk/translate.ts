@@ -16,12 +16,43 @@ import {
 import { FETCH, KIND, SHADOW_STACK, USER, WRITE } from "../x86/access";
 import { CR4_PKE, CR4_PKS, CR4_SMEP, EFER_NXE } from "../x86/control";
 import { DIRTY, EPT_READ, EPT_WRITE, GLOBAL, KEY_SHIFT, SIZE_4M, sizeShift, WRITABLE } from "../x86/entries";
-import { fault, Outcome, PF_FETCH, PF_KEY, PF_PRESENT, PF_RESERVED, PF_SHADOW_STACK, PF_USER, PF_WRITE } from "../x86/fault";
+import {
+  fault,
+  Outcome,
+  PF_FETCH,
+  PF_KEY,
+  PF_PRESENT,
+  PF_RESERVED,
+  PF_SHADOW_STACK,
+  PF_USER,
+  PF_WRITE,
+} from "../x86/fault";
 import { Format, KIND_EPT } from "../x86/format";
-import { allows, keyRefuses, modeOf, RIGHT_EXECUTE, RIGHT_USER, RIGHT_WRITE, shadowStackAllows } from "../x86/rights";
+import {
+  allows,
+  keyRefuses,
+  modeOf,
+  RIGHT_EXECUTE,
+  RIGHT_USER,
+  RIGHT_WRITE,
+  shadowStackAllows,
+} from "../x86/rights";
 import { Dimension, SECOND_NESTED } from "./dimension";
-import { eptQualification, executable, host, NEED_EXECUTE, NEED_READ, NEED_WRITE, secondAddress, secondDirty, secondRights, secondSize, stage1, translateSecond } from "./second";
-import { fillPsc, Found, setFlags, stopped, walk, Walker, walker } from "./walk";
+import {
+  eptQualification,
+  executable,
+  host,
+  NEED_EXECUTE,
+  NEED_READ,
+  NEED_WRITE,
+  secondAddress,
+  secondDirty,
+  secondRights,
+  secondSize,
+  stage1,
+  translateSecond,
+} from "./second";
+import { Found, fillPsc, setFlags, stopped, Walker, walk, walker } from "./walk";
 
 /** The registers that decide about rights, as whoever walks sees them. */
 export class Controls {
@@ -58,14 +89,14 @@ export const composed = new Composed();
 
 /** RIGHT_* of the accumulated bits of an ordinary format. Without NXE every page is executable. */
 export function rightsOf(format: Format, bits: u64): u32 {
-  const execute: u32 = format.invert !== 0 ? <u32>(bits >> 63) << 2 : RIGHT_EXECUTE;
+  const execute: u32 = format.invert !== 0 ? (<u32>(bits >> 63)) << 2 : RIGHT_EXECUTE;
   return (<u32>(bits >> 1) & 3) | execute;
 }
 
 function isCanonical(address: u64, format: Format): bool {
   if (format.levels < 4) return true;
   const above: u32 = format.levels === 5 ? 7 : 16;
-  return <u64>((<i64>(address << above)) >> above) === address;
+  return <u64>(<i64>(address << above) >> above) === address;
 }
 
 /** #PF error code. SDM 3A 4.7: I/D is reported only where a fetch can be refused for its kind. */
@@ -74,7 +105,8 @@ function errorCode(access: u32, controls: Controls, cause: u64): u64 {
   const kind = access & KIND;
   if (kind === WRITE) code |= PF_WRITE;
   if (access & USER) code |= PF_USER;
-  if (kind === FETCH && ((controls.efer & EFER_NXE) !== 0 || (controls.cr4 & CR4_SMEP) !== 0)) code |= PF_FETCH;
+  if (kind === FETCH && ((controls.efer & EFER_NXE) !== 0 || (controls.cr4 & CR4_SMEP) !== 0))
+    code |= PF_FETCH;
   if (access & SHADOW_STACK) code |= PF_SHADOW_STACK;
   return code;
 }
@@ -127,7 +159,8 @@ function attempt(d: Dimension, controls: Controls, address: u64, access: u32, us
     (d.rightsAbove[d.level] & WRITABLE) !== 0 && (d.leaf & (WRITABLE | DIRTY)) === DIRTY;
   let cause: u64 = 0;
   if (format.levels >= 4 && (controls.cr4 & (CR4_PKE | CR4_PKS)) !== 0) {
-    if (keyRefuses(userPage, key, access, controls.cr0, controls.cr4, controls.pkru, controls.pkrs)) cause = PF_PRESENT | PF_KEY;
+    if (keyRefuses(userPage, key, access, controls.cr0, controls.cr4, controls.pkru, controls.pkrs))
+      cause = PF_PRESENT | PF_KEY;
   }
   const allowed =
     access & SHADOW_STACK
@@ -213,9 +246,9 @@ export function translate(d: Dimension, controls: Controls, address: u64, access
     (dirty ? TLB_D : 0) |
     (t.global ? TLB_G : 0) |
     (t.shadowStack ? TLB_SHADOW_STACK : 0) |
-    (<u64>t.key << TLB_KEY_SHIFT) |
-    (hpa & TLB_FRAME & ~((<u64>1 << sizeShift(size)) - 1)) |
-    (<u64>size << TLB_SIZE_SHIFT) |
-    (<u64>t.size << TLB_STAGE1_SHIFT);
+    ((<u64>t.key) << TLB_KEY_SHIFT) |
+    (hpa & TLB_FRAME & ~(((<u64>1) << sizeShift(size)) - 1)) |
+    ((<u64>size) << TLB_SIZE_SHIFT) |
+    ((<u64>t.size) << TLB_STAGE1_SHIFT);
   return Outcome.ok;
 }

@@ -1,13 +1,13 @@
 import { add, Counter, count, countReference, read, set } from "../counters";
+import { read32, read64, write32, write64 } from "../memory/physical";
 import { tableCycles } from "../mmu/cache";
 import { PSC_TABLE_WRITABLE, pscData } from "../mmu/psc";
-import { read32, read64, write32, write64 } from "../memory/physical";
 import { Parameter, parameter } from "../parameters";
 import { EPT_WRITE, FRAME, LARGE } from "../x86/entries";
-import { Format, KIND_EPT, KIND_PAGE_TABLE } from "../x86/format";
 import { Outcome } from "../x86/fault";
+import { Format, KIND_EPT, KIND_PAGE_TABLE } from "../x86/format";
 import { Dimension, SECOND_NESTED, SECOND_NONE } from "./dimension";
-import { translateTable, tableRights } from "./second";
+import { tableRights, translateTable } from "./second";
 
 /** How a walk is made: by hardware (counted, cached, costed), by the hypervisor's software, or as a probe without effects. */
 export enum Walker {
@@ -180,14 +180,20 @@ export function walk(d: Dimension, address: u64, useCache: bool): Found {
     if (level === 1 || large) {
       d.leaf = entry;
       d.rights = rights;
-      d.result = format.leafAddress(entry, level) | (address & ((<u64>1 << format.shiftOf(level)) - 1));
+      d.result = format.leafAddress(entry, level) | (address & (((<u64>1) << format.shiftOf(level)) - 1));
       d.leafDirty = format.dirty === 0 || (entry & format.dirty) !== 0;
       return Found.leaf;
     }
-    if (eagerAccessed && format.accessed !== 0 && (entry & format.accessed) === 0 && walker !== Walker.probe) {
+    if (
+      eagerAccessed &&
+      format.accessed !== 0 &&
+      (entry & format.accessed) === 0 &&
+      walker !== Walker.probe
+    ) {
       setFlags(d, level, format.accessed);
     }
-    if (walker === Walker.hardware) walkCycles += format.kind === KIND_PAGE_TABLE ? upperCycles : hostUpperCycles;
+    if (walker === Walker.hardware)
+      walkCycles += format.kind === KIND_PAGE_TABLE ? upperCycles : hostUpperCycles;
     table = entry & format.frame;
     --level;
   }
@@ -206,7 +212,7 @@ export function setTableAddress(hpa: u64): void {
 
 /** Level-1 entries have no PS: bit 7 is PAT. The reserved masks of level 1 are the same for both. */
 function misconfigured(format: Format, entry: u64, leaf: bool): bool {
-  const combination = <u32>(entry & 7) | (<u32>((entry & format.rights) >> 10) << 3);
+  const combination = <u32>(entry & 7) | ((<u32>((entry & format.rights) >> 10)) << 3);
   if ((format.badRights >> (combination & 15)) & 1) return true;
   if (!leaf) return false;
   const type = <u32>(entry >> 3) & 7;
@@ -238,7 +244,9 @@ export function fillPsc(d: Dimension, address: u64): void {
       d.format.indexBits,
       level,
       d.context,
-      (entries[below] & FRAME) | (d.rightsAbove[below] & d.format.rights) | (writable ? PSC_TABLE_WRITABLE : 0),
+      (entries[below] & FRAME) |
+        (d.rightsAbove[below] & d.format.rights) |
+        (writable ? PSC_TABLE_WRITABLE : 0),
     );
   }
 }

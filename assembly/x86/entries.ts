@@ -33,5 +33,5 @@ export const SIZE_4M: u32 = 3;
 
 /** log2 of a coded page size. */
 export function sizeShift(size: u32): u32 {
-  return ((22 << 24) | (30 << 16) | (21 << 8) | 12) >> (size << 3) & 0xff;
+  return (((22 << 24) | (30 << 16) | (21 << 8) | 12) >> (size << 3)) & 0xff;
 }

@@ -64,21 +64,28 @@ export class Format {
   /** Physical address of the page that leaf `entry` at `level` maps. */
   leafAddress(entry: u64, level: u32): u64 {
     if (this.pse36 && level === 2) return (entry & 0xffc0_0000) | (((entry >> 13) & 0xff) << 32);
-    return entry & this.frame & ~((<u64>1 << this.shiftOf(level)) - 1);
+    return entry & this.frame & ~(((<u64>1) << this.shiftOf(level)) - 1);
   }
 }
 
 /** Bits 51 down to `width`: physical-address bits that the CPU does not have. */
 function beyond(width: u32): u64 {
-  return FRAME & ~((<u64>1 << width) - 1);
+  return FRAME & ~(((<u64>1) << width) - 1);
 }
 
 function bits(high: u32, low: u32): u64 {
-  return ((<u64>1 << (high + 1)) - 1) & ~((<u64>1 << low) - 1);
+  return (((<u64>1) << (high + 1)) - 1) & ~(((<u64>1) << low) - 1);
 }
 
 /** Ordinary 4- or 5-level tables. Reserved bits: SDM 3A 4.5 and 4.7; AMD's bit 8 of upper entries: APM 2 5.3.3. */
-export function longFormat(format: Format, levels: u32, width: u32, noExecute: bool, page1g: bool, amd: bool): void {
+export function longFormat(
+  format: Format,
+  levels: u32,
+  width: u32,
+  noExecute: bool,
+  page1g: bool,
+  amd: bool,
+): void {
   format.kind = KIND_PAGE_TABLE;
   format.levels = levels;
   format.entryShift = 3;
@@ -96,7 +103,7 @@ export function longFormat(format: Format, levels: u32, width: u32, noExecute: b
   format.pdpteRegisters = false;
   const reserved = format.reserved;
   const always = beyond(width) | (noExecute ? 0 : NO_EXECUTE);
-  const upper = always | LARGE | (amd ? <u64>1 << 8 : 0);
+  const upper = always | LARGE | (amd ? (<u64>1) << 8 : 0);
   for (let ps: i32 = 0; ps < 2; ++ps) {
     reserved[10 + ps] = upper;
     reserved[8 + ps] = upper;
@@ -136,7 +143,7 @@ export function legacyFormat(format: Format, width: u32, pse: bool): void {
   for (let i: i32 = 0; i < 12; ++i) format.reserved[i] = 0;
   /* Bits 20:13 hold physical bits 39:32; those the CPU does not have are reserved, and so is bit 21. */
   const high = min<u32>(max<u32>(width, 32), 40) - 32;
-  if (pse) format.reserved[5] = bits(21, 13) & ~(((<u64>1 << high) - 1) << 13);
+  if (pse) format.reserved[5] = bits(21, 13) & ~((((<u64>1) << high) - 1) << 13);
 }
 
 /** Paging off: every address is its own translation. */

@@ -1,4 +1,16 @@
-import { FETCH, IMPLICIT, KIND, MODE_IMPLICIT, MODE_SUPERVISOR, MODE_SUPERVISOR_AC, MODE_USER, READ, SHADOW_STACK, USER, WRITE } from "./access";
+import {
+  FETCH,
+  IMPLICIT,
+  KIND,
+  MODE_IMPLICIT,
+  MODE_SUPERVISOR,
+  MODE_SUPERVISOR_AC,
+  MODE_USER,
+  READ,
+  SHADOW_STACK,
+  USER,
+  WRITE,
+} from "./access";
 import { CR0_WP, CR4_PKE, CR4_PKS, CR4_SMAP, CR4_SMEP } from "./control";
 
 /** Rights of a page as an access meets them: the AND over all levels of the walk. */
@@ -27,7 +39,15 @@ export function allows(rights: u32, kind: u32, mode: u32, cr0: u64, cr4: u64): b
  * Whether protection keys refuse a data access. Keys of user pages come from PKRU (CR4.PKE), of supervisor pages
  * from IA32_PKRS (CR4.PKS); both apply in 4- and 5-level paging only. SDM 3A 4.6.2.
  */
-export function keyRefuses(userPage: bool, key: u32, access: u32, cr0: u64, cr4: u64, pkru: u32, pkrs: u32): bool {
+export function keyRefuses(
+  userPage: bool,
+  key: u32,
+  access: u32,
+  cr0: u64,
+  cr4: u64,
+  pkru: u32,
+  pkrs: u32,
+): bool {
   if ((access & KIND) === FETCH) return false;
   if ((cr4 & (userPage ? CR4_PKE : CR4_PKS)) === 0) return false;
   const bits = ((userPage ? pkru : pkrs) >> (key << 1)) & 3;
@@ -48,5 +68,8 @@ export function modeOf(access: u32, ac: bool): u32 {
  * clear in the leaf, D set) of exactly the access's privilege. SDM 3A 4.6.1.
  */
 export function shadowStackAllows(rights: u32, shadowStackPage: bool, access: u32): bool {
-  return shadowStackPage && ((rights & RIGHT_USER) !== 0) === ((access & (USER | SHADOW_STACK)) === (USER | SHADOW_STACK));
+  return (
+    shadowStackPage &&
+    ((rights & RIGHT_USER) !== 0) === ((access & (USER | SHADOW_STACK)) === (USER | SHADOW_STACK))
+  );
 }
