@@ -1,0 +1,11 @@
+export { type ByteSource, bytesInMemory, bytesOfBlob, bytesOfStream } from "./bytes.js";
+export { type ConvertOptions, convertTrace } from "./convert.js";
+export { type AccessFlags, RecordEncoder, type U64 } from "./encode.js";
+export { TraceError, type TraceErrorKind } from "./error.js";
+export type { ChunkHead, IndexEntry } from "./nwt.js";
+export { type Chunk, NwtSource } from "./nwt-reader.js";
+export { NwtWriter, type NwtWriterOptions } from "./nwt-writer.js";
+export { openTrace } from "./open.js";
+export { Pgrec1Source } from "./pgrec1.js";
+export { type DeltaBases, EventType, type FetchMode, type RecordCounts, RecordScanner } from "./records.js";
+export type { OpenOptions, Recorded, TraceHeader, TraceSource, TraceTotals, Truncation } from "./source.js";

@@ -1,0 +1,77 @@
+import type { FetchMode } from "./records.js";
+
+/** What a trace says of its own origin. Every part is optional; unknown keys are kept. */
+export interface Recorded {
+  /** Operating system of the guest. */
+  guest?: string;
+  program?: string;
+  kernel?: string;
+  recorder?: string;
+  /** The command line that records it again. */
+  command?: string;
+  cpu?: string;
+  /** How the guest chooses page sizes. */
+  pageSizePolicy?: string;
+  /** Guest RAM in MiB. */
+  ramMiB?: number;
+  /** What a whole-guest recording would have and this one has not. */
+  missing?: string[];
+  notes?: string[];
+  /** Control registers at the start as "0x..." strings. Hints: the records say the same with authority. */
+  registers?: Record<string, string>;
+  /** The header of the format it was converted from, as it was. */
+  source?: { format: string; header: unknown };
+  [key: string]: unknown;
+}
+
+export interface TraceTotals {
+  /** Records of every kind. */
+  events: number;
+  fetches: number;
+  reads: number;
+  writes: number;
+  /** Bytes of the record stream. */
+  streamBytes: number;
+}
+
+export interface TraceHeader {
+  /** Format version. */
+  version: number;
+  fetch: FetchMode;
+  recorded: Recorded;
+  /** Known in advance only where the file can be read at its end. */
+  totals?: TraceTotals;
+}
+
+/** Where a truncated trace ends. */
+export interface Truncation {
+  /** Size in bytes of what there is of the file. */
+  offset: number;
+  /** Whole events before the cut. */
+  events: number;
+}
+
+/** A trace that can be read, whatever its file format. */
+export interface TraceSource {
+  readonly format: "nwt" | "pgrec1" | (string & {});
+  /** Name of the file, for messages. */
+  readonly name: string;
+  readonly header: TraceHeader;
+  /**
+   * Consecutive slices of the record stream, from the start. Throws TraceError at the first fault, after everything
+   * before it. May be called again unless the bytes came from a pipe.
+   */
+  records(): AsyncIterable<Uint8Array>;
+  /** Set once records() has ended early on a truncated file that was allowed to be. */
+  readonly truncated: Truncation | undefined;
+  /**
+   * SHA-256 of the file as stored, in hexadecimal. Reads the file for it, or, for a pipe, waits until records() has
+   * come to the end.
+   */
+  sha256(): Promise<string>;
+}
+
+export interface OpenOptions {
+  /** Read a truncated file as far as it is whole, instead of failing at its end. */
+  allowTruncated?: boolean;
+}
