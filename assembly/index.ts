@@ -12,3 +12,14 @@ export { parametersAddress } from "./parameters";
 export { accessSlow } from "./replay/access";
 export { eventCountNumber, replay, stopReason, windowAddress, windowSize } from "./replay/events";
 export { mismatchAddress, verifySlow } from "./replay/oracle";
+export { guestLevelsMost } from "./mmu/tags";
+export {
+  embedAccess,
+  embedAddress,
+  embedClear,
+  embedFlush,
+  embedRead,
+  embedSetState,
+  embedWalk,
+  embedWrite,
+} from "./embed";

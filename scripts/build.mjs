@@ -32,6 +32,8 @@ writeFileSync(
   "src/generated/core-bytes.ts",
   `export const simd = "${base64("build/core.wasm")}";\nexport const scalar = "${base64("build/core-scalar.wasm")}";\n`,
 );
+const { version } = JSON.parse(readFileSync("package.json", "utf8"));
+writeFileSync("src/generated/version.ts", `export const version = "${version}";\n`);
 writeFileSync("src/generated/declarations.ts", declarations("assembly"));
 
 if (!flags.includes("--core")) {

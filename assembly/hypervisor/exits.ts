@@ -42,8 +42,19 @@ export function workedAllocation(): void {
   work += allocateCycles;
 }
 
+/** The registers that a trace begins with are set before the guest runs: nothing exits then. */
+let held = false;
+export function holdExits(hold: bool): void {
+  held = hold;
+}
+
 /** Ends an exit: counts it, and lets the vCPU wait for the round trip and the handler with all its work. */
 export function exit(reason: ExitReason): void {
+  if (held) {
+    work = 0;
+    takeSoftwareReads();
+    return;
+  }
   const handler =
     <u64>parameterAt(<u32>Parameter.exitHandlerCycles + <u32>reason) +
     work +

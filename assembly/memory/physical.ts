@@ -102,3 +102,14 @@ export function write64(address: u64, value: u64): void {
 export function write32(address: u64, value: u32): void {
   store<u32>(pageOf(address >> 12) + <usize>(address & 0xffc), value);
 }
+
+/** Forgets every frame. */
+export function clearMemory(): void {
+  for (let i: u32 = 0; i < capacity; ++i) {
+    const at = slots + ((<usize>i) << 4);
+    if (load<u64>(at) !== 0) heap.free(<usize>load<u64>(at, 8));
+  }
+  memory.fill(slots, 0, (<usize>capacity) << 4);
+  used = 0;
+  recentFrame = u64.MAX_VALUE;
+}

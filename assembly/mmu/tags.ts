@@ -21,6 +21,8 @@ export let eptrta: u64 = 0;
 /** Context of the current address space, and of its global pages. */
 export let context: u32 = 0;
 export let globalContext: u32 = 0;
+/** Most levels of the tables that the hardware walked. */
+let levelsMost: u32 = 0;
 /** Whether protection keys can refuse an access that the masks allow. */
 export let keysOn: bool = false;
 
@@ -55,6 +57,7 @@ export function retag(): void {
     return;
   }
   hardware.context = context;
+  levelsMost = max(levelsMost, hardware.format.levels);
   host.context = physical;
   forgetHints();
   const paging = hardware.format.levels !== 0;
@@ -65,4 +68,8 @@ export function retag(): void {
     buildPermissions(maskedCr0, maskedCr4, paging);
   }
   keysOn = hardware.format.levels >= 4 && (hardwareControls.cr4 & (CR4_PKE | CR4_PKS)) !== 0;
+}
+
+export function guestLevelsMost(): u32 {
+  return levelsMost;
 }

@@ -1,5 +1,6 @@
 import { Counter, count, ExitReason, read, set } from "../counters";
 import { markDevice } from "../hypervisor/backing";
+import { holdExits } from "../hypervisor/exits";
 import { hardwareControls } from "../mmu/tags";
 import { Parameter, parameter } from "../parameters";
 import {
@@ -35,12 +36,15 @@ import { forgetFrames, recordMapping, settleOracle, trueFrame } from "./oracle";
  * `replay` consumes whole records and says how many bytes it took.
  */
 
-/** Bytes of the window. A record is at most about 6 KiB, but for labels. */
+/** Bytes of the window. A record is at most about 14 KiB. */
 export const WINDOW: u32 = 1 << 21;
 const windowBuffer = memory.data(1 << 21, 16);
 
 /** Records nearer to the end of the window than this are checked to be whole before they are decoded. */
-const MARGIN: u32 = 8192;
+const MARGIN: u32 = 16384;
+
+/** A recorder writes this frame where it could not tell. */
+const UNKNOWN_FRAME: u64 = 0xf_ffff_ffff_ffff;
 
 /** Why `replay` stopped before the end of its bytes. */
 export enum Stop {
@@ -73,6 +77,16 @@ let writes: u64 = 0;
 let runPage: u64 = 0;
 let interruptExits = false;
 let bad = false;
+/** Whether the trace runs fetches of a page together. */
+let runs = false;
+
+/** Whether the record before this one is an access of the CPU itself. */
+let implicitBefore = false;
+/**
+ * Error code + 1 of a page fault whose address is not known yet. A recorder that sees only the handler's read of CR2
+ * puts the exception after its frame is pushed, with a CR2 of 0, and gives the address in a later record.
+ */
+let lateFault: u64 = 0;
 
 const tableBuffer = memory.data(4096, 16);
 /** The vector of Linux's 32-bit system call: an exception of the program, not an interrupt. */
@@ -186,6 +200,7 @@ export function replay(length: u32): u32 {
     }
     const head = <u32>load<u8>(at++);
     const kind = head & 3;
+    if (kind < 3) implicitBefore = kind !== 0 && (head & 32) !== 0;
     if (kind === 0) {
       if ((head & 64) === 0) fetchEnd += sv();
       const size = (head >> 2) & 15;
@@ -252,24 +267,27 @@ function settle(): void {
   settleOracle();
 }
 
-function event(type: u32): void {
-  if (type === 1) {
-    const value = uv();
-    count(Counter.controlLoads);
-    loadCr0(value);
-  } else if (type === 2) {
-    const value = uv();
+/** A load of a control register. Those before the first access are the state that the trace begins with. */
+function controlRegister(type: u32): void {
+  const value = uv();
+  holdExits(fetches + reads + writes === 0);
+  if (type === 2) {
     count(Counter.cr3Loads);
     if ((value & CR3_NO_FLUSH) !== 0 && (registers.cr4 & CR4_PCIDE) !== 0) count(Counter.cr3NoFlush);
     loadCr3(value);
-  } else if (type === 3) {
-    const value = uv();
+  } else {
     count(Counter.controlLoads);
-    loadCr4(value);
-  } else if (type === 4) {
-    const value = uv();
-    count(Counter.controlLoads);
-    loadEfer(value);
+    if (type === 1) loadCr0(value);
+    else if (type === 3) loadCr4(value);
+    else loadEfer(value);
+  }
+  holdExits(false);
+}
+
+function event(type: u32): void {
+  if (type <= 4) {
+    if (type === 0) stop = Stop.unknownRecord;
+    else controlRegister(type);
   } else if (type === 5) {
     const value = <u32>load<u8>(at++);
     setCpl(value & 3);
@@ -295,7 +313,8 @@ function event(type: u32): void {
     storeTableEntry(tableWriteAddress, value);
   } else if (type === 11) {
     const vpn = sv() & 0xf_ffff_ffff_ffff;
-    recordMapping(vpn, uv());
+    const gfn = uv();
+    recordMapping(vpn, gfn === UNKNOWN_FRAME ? u64.MAX_VALUE : gfn);
   } else if (type === 12) {
     ++at;
   } else if (type === 13) {
@@ -306,7 +325,9 @@ function event(type: u32): void {
     const f = uv();
     const r = uv();
     const w = uv();
-    stop = f === fetches && r === reads && w === writes ? Stop.end : Stop.endMismatch;
+    /* A recorder that runs fetches of a page together may end before it wrote the last run. */
+    const whole = f === fetches || (runs && f > fetches);
+    stop = whole && r === reads && w === writes ? Stop.end : Stop.endMismatch;
   } else if (type === 16) {
     const kind = uv();
     const pcid = uv();
@@ -317,7 +338,9 @@ function event(type: u32): void {
       invpcid(<u32>kind, <u32>pcid & 0xfff, va);
     }
   } else if (type === 17) {
-    uv();
+    const cr2 = uv();
+    if (lateFault !== 0) replayPageFault(cr2, lateFault - 1);
+    lateFault = 0;
   } else if (type === 18) {
     const value = <u32>uv();
     registers.pkru = value;
@@ -348,7 +371,8 @@ function exception(): void {
   const cr2 = uv();
   if (vector === 14) {
     count(Counter.guestPageFaults);
-    replayPageFault(cr2, code);
+    if (cr2 === 0 && implicitBefore) lateFault = code + 1;
+    else replayPageFault(cr2, code);
   } else if (vector < 32 || vector === SOFTWARE_INTERRUPT) {
     count(Counter.guestExceptions);
   } else {
@@ -389,16 +413,14 @@ function instruction(code: u32): void {
   else if (code === 5) reason = ExitReason.hlt;
   else if (code === 6) reason = ExitReason.wrmsr;
   else if (code === 7) reason = ExitReason.rdmsr;
-  else if (code !== 8) {
-    stop = Stop.badValue;
-    return;
-  }
+  else if (code !== 8) return;
   count(Counter.exitingInstructions);
   exitAlways(reason);
 }
 
 /** `n` further fetches in the page of the last one. */
 function run(n: u64): void {
+  runs = true;
   if (n === 0) return;
   fetches += n;
   if (mode === MODE_USER) userAccesses += n;

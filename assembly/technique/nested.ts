@@ -5,7 +5,7 @@ import { createSecondStage, mapDevice, mapGuestPage } from "../hypervisor/second
 import { invalidateViolation } from "../mmu/invalidation";
 import { guestPsc, hostPsc } from "../mmu/psc";
 import { eptrta, setHardware, setVirtualTags, vpid } from "../mmu/tags";
-import { currentPcid, guest, registers } from "../vcpu/registers";
+import { currentPcid, guest, readPdptesFromMemory, registers, selectMode } from "../vcpu/registers";
 import { SECOND_NESTED } from "../walk/dimension";
 import { host, resetPml } from "../walk/second";
 import { fault, Outcome, PF_RESERVED } from "../x86/fault";
@@ -24,6 +24,8 @@ export function startNested(): void {
   setHardware(guest, registers);
   setVirtualTags(1, createSecondStage());
   resetPml(0);
+  readPdptesFromMemory(host.format.kind !== KIND_EPT);
+  selectMode();
 }
 
 /** A second-stage refusal: violation, misconfiguration, nested page fault or a full log. */

@@ -52,6 +52,12 @@ export function rootOf(value: u64): u64 {
   return value & (registers.cr4 & CR4_PAE ? 0xffff_ffe0 : 0xffff_f000);
 }
 
+/** Under NPT a PAE guest's level-3 entries are read as a walk comes to them. APM 2 15.25.10. */
+let pdptesInMemory = false;
+export function readPdptesFromMemory(yes: bool): void {
+  pdptesInMemory = yes;
+}
+
 /** Recomputes the guest's format. To be called after CR0, CR4 or EFER changed. */
 export function selectMode(): void {
   const format = guest.format;
@@ -68,7 +74,7 @@ export function selectMode(): void {
       parameter(Parameter.guestPage1g) !== 0,
       parameter(Parameter.vendor) !== 0,
     );
-  } else if (registers.cr4 & CR4_PAE) paeFormat(format, width, noExecute);
+  } else if (registers.cr4 & CR4_PAE) paeFormat(format, width, noExecute, !pdptesInMemory);
   else legacyFormat(format, width, (registers.cr4 & CR4_PSE) !== 0);
   guest.root = rootOf(cr3);
 }

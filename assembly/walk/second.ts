@@ -29,7 +29,7 @@ import {
 } from "../x86/fault";
 import { KIND_EPT } from "../x86/format";
 import { RIGHT_EXECUTE, RIGHT_USER, RIGHT_WRITE } from "../x86/rights";
-import { Dimension, SECOND_BACKING } from "./dimension";
+import { Dimension, SECOND_BACKING, SECOND_NESTED } from "./dimension";
 import {
   addWalkCycles,
   Found,
@@ -64,6 +64,8 @@ class Stage1 {
   addressValid: bool = true;
   /** Rights of the guest translation, RIGHT_*; valid for the final access. */
   rights: u32 = 0;
+  /** Whether it is a shadow-stack access. */
+  shadowStack: bool = false;
 }
 export const stage1 = new Stage1();
 
@@ -190,7 +192,7 @@ function setHostFlags(write: bool): Outcome {
   if (pml && !host.leafDirty && write && pmlIndex > 511) return Outcome.pmlFull;
   for (let level = host.top; level >= host.level; --level) {
     const flags = level === host.level ? leafFlags : format.accessed;
-    if ((host.entries[level] & flags) === flags) continue;
+    if ((host.entries[level] & flags) === flags || (format.plainTop && level === 3)) continue;
     if (pml && pmlIndex > 511) return Outcome.pmlFull;
     if (format.accessed & ~host.entries[level]) count(Counter.accessedSet);
     if (level === host.level && write && !host.leafDirty) count(Counter.dirtySet);
@@ -239,6 +241,7 @@ export function eptQualification(need: u32, rights: u64, level: u32): void {
   if (stage1.addressValid) q |= 1 << 7;
   if (level === 0 && stage1.addressValid) {
     q |= 1 << 8;
+    if (stage1.shadowStack) q |= 1 << 13;
     if (advancedInfo) {
       const its = stage1.rights;
       if (its & RIGHT_USER) q |= 1 << 9;
@@ -279,4 +282,17 @@ function checkNpt(found: Found, gpa: u64, need: u32, level: u32): Outcome {
 /** RIGHT_* of an ordinary entry's accumulated bits. */
 export function nptRights(rights: u64): u32 {
   return (<u32>(rights >> 1) & 3) | (noExecute ? (<u32>(rights >> 63)) << 2 : RIGHT_EXECUTE);
+}
+
+/**
+ * Whether the second stage forbids setting a flag in the entry of `level`: under EPT the table's page must be
+ * writable; with EPT's own flags on, and under NPT, reading the entry asked for that already. SDM 3C 29.3.3.2.
+ */
+export function forbidsFlags(d: Dimension, level: u32): bool {
+  if (d.second !== SECOND_NESTED || host.format.kind !== KIND_EPT || d.tableRights[level] & EPT_WRITE)
+    return false;
+  fault.address = stage1.address;
+  fault.guestPhysical = d.addresses[level];
+  eptQualification(NEED_READ | NEED_WRITE, d.tableRights[level], level);
+  return true;
 }

@@ -14,7 +14,7 @@ import {
   TLB_X,
 } from "../mmu/tlb";
 import { FETCH, KIND, SHADOW_STACK, USER, WRITE } from "../x86/access";
-import { CR4_PKE, CR4_PKS, CR4_SMEP, EFER_NXE } from "../x86/control";
+import { CR4_CET, CR4_PAE, CR4_PKE, CR4_PKS, CR4_SMEP, EFER_NXE } from "../x86/control";
 import { DIRTY, EPT_READ, EPT_WRITE, GLOBAL, KEY_SHIFT, SIZE_4M, sizeShift, WRITABLE } from "../x86/entries";
 import {
   fault,
@@ -41,6 +41,7 @@ import { Dimension, SECOND_NESTED } from "./dimension";
 import {
   eptQualification,
   executable,
+  forbidsFlags,
   host,
   NEED_EXECUTE,
   NEED_READ,
@@ -105,8 +106,8 @@ function errorCode(access: u32, controls: Controls, cause: u64): u64 {
   const kind = access & KIND;
   if (kind === WRITE) code |= PF_WRITE;
   if (access & USER) code |= PF_USER;
-  if (kind === FETCH && ((controls.efer & EFER_NXE) !== 0 || (controls.cr4 & CR4_SMEP) !== 0))
-    code |= PF_FETCH;
+  const noExecute = (controls.efer & EFER_NXE) !== 0 && (controls.cr4 & CR4_PAE) !== 0;
+  if (kind === FETCH && (noExecute || (controls.cr4 & CR4_SMEP) !== 0)) code |= PF_FETCH;
   if (access & SHADOW_STACK) code |= PF_SHADOW_STACK;
   return code;
 }
@@ -126,6 +127,7 @@ export function translateFirst(d: Dimension, controls: Controls, address: u64, a
   if (!isCanonical(address, format)) return Outcome.generalProtection;
   stage1.address = address;
   stage1.rights = 0;
+  stage1.shadowStack = (access & SHADOW_STACK) !== 0;
   let outcome = attempt(d, controls, address, access, true);
   /* A flag must be set below a cached entry whose table is read-only in the second stage: the walk starts over. */
   if (outcome === RESTART) outcome = attempt(d, controls, address, access, false);
@@ -156,7 +158,9 @@ function attempt(d: Dimension, controls: Controls, address: u64, access: u32, us
   const userPage = (rights & RIGHT_USER) !== 0;
   const key = format.levels >= 4 ? <u32>(d.leaf >> KEY_SHIFT) & 15 : 0;
   const shadowStackPage =
-    (d.rightsAbove[d.level] & WRITABLE) !== 0 && (d.leaf & (WRITABLE | DIRTY)) === DIRTY;
+    (controls.cr4 & CR4_CET) !== 0 &&
+    (d.rightsAbove[d.level] & WRITABLE) !== 0 &&
+    (d.leaf & (WRITABLE | DIRTY)) === DIRTY;
   let cause: u64 = 0;
   if (format.levels >= 4 && (controls.cr4 & (CR4_PKE | CR4_PKS)) !== 0) {
     if (keyRefuses(userPage, key, access, controls.cr0, controls.cr4, controls.pkru, controls.pkrs))
@@ -195,13 +199,9 @@ function updateFlags(d: Dimension, write: bool): Outcome {
   for (let level = d.top; level >= d.level; --level) {
     const flags = level === d.level && write ? format.accessed | format.dirty : format.accessed;
     const missing = flags & ~d.entries[level];
-    if (missing === 0) continue;
-    if (d.second === SECOND_NESTED && host.format.kind === KIND_EPT && !(d.tableRights[level] & EPT_WRITE)) {
-      if (d.cached && level === d.top) return RESTART;
-      fault.address = stage1.address;
-      fault.guestPhysical = d.addresses[level];
-      eptQualification(NEED_READ | NEED_WRITE, d.tableRights[level], level);
-      return Outcome.eptViolation;
+    if (missing === 0 || (format.plainTop && level === 3)) continue;
+    if (forbidsFlags(d, level)) {
+      return d.cached && level === d.top ? RESTART : Outcome.eptViolation;
     }
     if (walker === Walker.hardware) {
       if (missing & format.accessed) count(Counter.accessedSet);

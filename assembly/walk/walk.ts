@@ -7,7 +7,7 @@ import { EPT_WRITE, FRAME, LARGE } from "../x86/entries";
 import { Outcome } from "../x86/fault";
 import { Format, KIND_EPT, KIND_PAGE_TABLE } from "../x86/format";
 import { Dimension, SECOND_NESTED, SECOND_NONE } from "./dimension";
-import { tableRights, translateTable } from "./second";
+import { forbidsFlags, tableRights, translateTable } from "./second";
 
 /** How a walk is made: by hardware (counted, cached, costed), by the hypervisor's software, or as a probe without effects. */
 export enum Walker {
@@ -176,7 +176,8 @@ export function walk(d: Dimension, address: u64, useCache: bool): Found {
       return Found.reserved;
     }
     if (format.kind === KIND_EPT && misconfigured(format, entry, level === 1 || large)) return Found.reserved;
-    rights &= entry ^ format.invert;
+    const plain = format.plainTop && level === 3;
+    if (!plain) rights &= entry ^ format.invert;
     if (level === 1 || large) {
       d.leaf = entry;
       d.rights = rights;
@@ -184,12 +185,11 @@ export function walk(d: Dimension, address: u64, useCache: bool): Found {
       d.leafDirty = format.dirty === 0 || (entry & format.dirty) !== 0;
       return Found.leaf;
     }
-    if (
-      eagerAccessed &&
-      format.accessed !== 0 &&
-      (entry & format.accessed) === 0 &&
-      walker !== Walker.probe
-    ) {
+    if (eagerAccessed && !plain && (format.accessed & ~entry) !== 0 && walker !== Walker.probe) {
+      if (forbidsFlags(d, level)) {
+        stopped = Outcome.eptViolation;
+        return Found.stopped;
+      }
       setFlags(d, level, format.accessed);
     }
     if (walker === Walker.hardware)

@@ -54,7 +54,9 @@ export class Format {
   badRights: u32 = 0;
   /** PSE-36: a 4 MiB leaf has physical bits 39:32 in bits 20:13. */
   pse36: bool = false;
-  /** PAE of a guest: the level-3 entries are registers, loaded by MOV CR (SDM 3A 4.4.1). */
+  /** PAE: the level-3 entries hold neither rights nor flags. */
+  plainTop: bool = false;
+  /** PAE: the level-3 entries are registers, loaded by MOV CR (SDM 3A 4.4.1); not so under NPT (APM 2 15.25.10). */
   pdpteRegisters: bool = false;
 
   shiftOf(level: u32): u32 {
@@ -100,6 +102,7 @@ export function longFormat(
   format.frame = FRAME;
   format.badRights = 0;
   format.pse36 = false;
+  format.plainTop = false;
   format.pdpteRegisters = false;
   const reserved = format.reserved;
   const always = beyond(width) | (noExecute ? 0 : NO_EXECUTE);
@@ -115,15 +118,19 @@ export function longFormat(
   reserved[5] = always | bits(20, 13);
 }
 
-/** PAE tables. The level-3 entries are checked when they are loaded (`pdpteReserved`), not here. SDM 3A 4.4. */
-export function paeFormat(format: Format, width: u32, noExecute: bool): void {
+/**
+ * PAE tables. With `registers` the level-3 entries are checked when they are loaded (`pdpteReserved`); without, as a
+ * nested walk or a guest under NPT reads them. SDM 3A 4.4.
+ */
+export function paeFormat(format: Format, width: u32, noExecute: bool, registers: bool): void {
   longFormat(format, 3, width, noExecute, false, false);
   format.topMask = 3;
-  format.pdpteRegisters = true;
+  format.plainTop = true;
+  format.pdpteRegisters = registers;
   const reserved = format.reserved;
   for (let i: i32 = 2; i < 6; ++i) reserved[i] = reserved[i] | bits(62, 52);
-  reserved[6] = 0;
-  reserved[7] = 0;
+  reserved[6] = pdpteReserved(width);
+  reserved[7] = pdpteReserved(width);
 }
 
 /** Bits that make a PAE PDPTE illegal when it is loaded. SDM 3A table 4-8. */
@@ -176,6 +183,7 @@ export function eptFormat(
   format.dirty = accessedDirty ? EPT_DIRTY : 0;
   format.frame = FRAME;
   format.pse36 = false;
+  format.plainTop = false;
   format.pdpteRegisters = false;
   const reserved = format.reserved;
   const always = beyond(width);
@@ -200,11 +208,7 @@ export function eptFormat(
 /** Nested page tables: the host's ordinary format, of a PAE, 4-level or 5-level host. APM 2 15.25. */
 export function nptFormat(format: Format, levels: u32, width: u32, noExecute: bool): void {
   if (levels === 3) {
-    /* A PAE host's PDPTEs are read on demand, as the nested walk comes to them (APM 2 15.25.10). */
-    paeFormat(format, width, noExecute);
-    format.pdpteRegisters = false;
-    format.reserved[6] = pdpteReserved(width);
-    format.reserved[7] = pdpteReserved(width) | LARGE;
+    paeFormat(format, width, noExecute, false);
   } else {
     longFormat(format, levels, width, noExecute, true, true);
   }

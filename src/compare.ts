@@ -1,0 +1,67 @@
+import type { MachineConfig } from "./config/index.js";
+import type { CoreBuild } from "./core.js";
+import { version } from "./generated/version.js";
+import { comparisonLaws } from "./laws.js";
+import { Machine, ReplayError } from "./machine.js";
+import { RESULT_SCHEMA, type Result, type TraceDescription } from "./result.js";
+import type { TraceSource } from "./trace/source.js";
+
+export interface Progress {
+  /** Share of the trace replayed, where its length is known. */
+  fraction: number | undefined;
+  /** Accesses replayed by each machine. */
+  accesses: number;
+}
+
+export interface CompareOptions {
+  core?: CoreBuild | WebAssembly.Module;
+  /** What to put into the result as `config`. */
+  asked?: Record<string, unknown>;
+  onProgress?: (progress: Progress) => void;
+}
+
+/**
+ * Replays one trace through several machines, each slice through all of them, so that the trace is read once and memory
+ * is bounded by the page tables it touches. Throws TraceError and ReplayError.
+ */
+export async function compare(
+  trace: TraceSource,
+  configs: readonly MachineConfig[],
+  options: CompareOptions = {},
+): Promise<Result> {
+  const machines = configs.map((config) => new Machine(config, options.core));
+  const first = machines[0];
+  if (first === undefined) throw new RangeError("compare needs at least one machine");
+  const total = trace.header.totals;
+  const all = total === undefined ? undefined : total.fetches + total.reads + total.writes;
+  for await (const slice of trace.records()) {
+    for (const machine of machines) machine.feed(slice);
+    const { accesses } = first;
+    options.onProgress?.({ fraction: all === undefined || all === 0 ? undefined : accesses / all, accesses });
+  }
+  if (!first.ended && trace.truncated === undefined) {
+    throw new ReplayError(
+      `${trace.name} ends without an END record after ${first.events} events; it is cut short: record or copy it again, or allow a truncated trace.`,
+      0,
+      first.events,
+    );
+  }
+  const results = machines.map((machine) => machine.finish());
+  const description: TraceDescription = {
+    file: trace.name,
+    sha256: await trace.sha256(),
+    format: trace.format,
+    accesses: first.accesses,
+    events: first.events,
+    recorded: trace.header.recorded,
+    ...(trace.truncated === undefined ? {} : { truncated: trace.truncated }),
+  };
+  return {
+    schema: RESULT_SCHEMA,
+    nestwalk: version,
+    trace: description,
+    config: options.asked ?? {},
+    machines: results,
+    laws: comparisonLaws(results),
+  };
+}

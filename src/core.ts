@@ -1,0 +1,155 @@
+import { instantiateSync } from "@assemblyscript/loader";
+import { scalar, simd } from "./generated/core-bytes.js";
+import {
+  Counter,
+  counters,
+  exitReasons,
+  parameterCount,
+  structureCells,
+  structures,
+} from "./generated/declarations.js";
+
+/** Which build of the core: both give the same results. */
+export type CoreBuild = "simd" | "scalar";
+
+/** What the core exports: numbers and addresses (assembly/index.ts). */
+export interface CoreExports {
+  readonly memory: WebAssembly.Memory;
+  parametersAddress(): number;
+  countersAddress(): number;
+  referencesAddress(): number;
+  walkLengthsAddress(): number;
+  exitCountsAddress(): number;
+  exitCyclesAddress(): number;
+  structuresAddress(): number;
+  mismatchAddress(): number;
+  windowAddress(): number;
+  windowSize(): number;
+  start(): void;
+  replay(length: number): number;
+  stopReason(): number;
+  eventCountNumber(): number;
+  finish(): void;
+  /** Most levels of the tables that the hardware walked. */
+  guestLevelsMost(): number;
+  guestDigestLow(): number;
+  guestDigestHigh(): number;
+  embedAddress(): number;
+  embedSetState(): void;
+  embedClear(): void;
+  embedFlush(): void;
+  embedRead(bytes: number): void;
+  embedWrite(bytes: number): void;
+  embedWalk(access: number): number;
+  embedAccess(access: number): number;
+}
+
+/** Levels of a reference cell: 0 (the final address, or the guest entry itself) to 5. */
+export const LEVELS = 6;
+const WALK_BUCKETS = 64;
+
+/** A small module that needs SIMD: one function of `i8x16.splat` and `i8x16.popcnt`. */
+const SIMD_PROBE = new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98,
+  11,
+]);
+
+/** Whether this engine runs the SIMD build. */
+export function simdSupported(): boolean {
+  return WebAssembly.validate(SIMD_PROBE);
+}
+
+const modules = new Map<CoreBuild, WebAssembly.Module>();
+
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; ++i) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+function moduleOf(build: CoreBuild): WebAssembly.Module {
+  let module = modules.get(build);
+  if (module === undefined) {
+    module = new WebAssembly.Module(bytesOf(build === "simd" ? simd : scalar));
+    modules.set(build, module);
+  }
+  return module;
+}
+
+/** Exact below 2^53, which no counter reaches in a lifetime of replay. */
+function numbers(cells: BigUint64Array): number[] {
+  return Array.from(cells, Number);
+}
+
+/** One instance of the core: one machine. */
+export class Core {
+  readonly exports: CoreExports;
+
+  /** `which` is a build, or a compiled module of the core (the debug build, say). */
+  constructor(which: CoreBuild | WebAssembly.Module = simdSupported() ? "simd" : "scalar") {
+    const module = typeof which === "string" ? moduleOf(which) : which;
+    this.exports = instantiateSync(module).exports as unknown as CoreExports;
+  }
+
+  /** The parameter block, to be filled before `start`. */
+  get parameters(): Uint32Array {
+    return new Uint32Array(this.exports.memory.buffer, this.exports.parametersAddress(), parameterCount);
+  }
+
+  /** Views on the core's memory are taken anew each time: growth detaches old ones. */
+  cells(address: number, length: number): BigUint64Array {
+    return new BigUint64Array(this.exports.memory.buffer, address, length);
+  }
+
+  counter(counter: keyof typeof Counter): number {
+    return Number(this.cells(this.exports.countersAddress(), counters.length)[Counter[counter]]);
+  }
+
+  counters(): Record<string, number> {
+    const cells = numbers(this.cells(this.exports.countersAddress(), counters.length));
+    return Object.fromEntries(counters.map((c) => [c.name, cells[c.value]!]));
+  }
+
+  /** References by guest level (row) and host level (column). */
+  references(): number[][] {
+    const cells = numbers(this.cells(this.exports.referencesAddress(), LEVELS * LEVELS));
+    return Array.from({ length: LEVELS }, (_, g) => cells.slice(g * LEVELS, (g + 1) * LEVELS));
+  }
+
+  /** Walks by number of references; the last bucket holds everything longer. Trailing zeros are cut. */
+  walkLengths(): number[] {
+    const cells = numbers(this.cells(this.exports.walkLengthsAddress(), WALK_BUCKETS));
+    let end = cells.length;
+    while (end > 0 && cells[end - 1] === 0) --end;
+    return cells.slice(0, end);
+  }
+
+  exits(): { reason: string; count: number; cycles: number }[] {
+    const counts = numbers(this.cells(this.exports.exitCountsAddress(), exitReasons.length));
+    const cycles = numbers(this.cells(this.exports.exitCyclesAddress(), exitReasons.length));
+    return exitReasons
+      .map((r) => ({ reason: r.name, count: counts[r.value]!, cycles: cycles[r.value]! }))
+      .filter((row) => row.count > 0);
+  }
+
+  structures(): Record<string, Record<string, number>> {
+    const cells = numbers(
+      this.cells(this.exports.structuresAddress(), structures.length * structureCells.length),
+    );
+    return Object.fromEntries(
+      structures.map((s) => [
+        s.name,
+        Object.fromEntries(
+          structureCells.map((c) => [c.name, cells[s.value * structureCells.length + c.value]!]),
+        ),
+      ]),
+    );
+  }
+
+  /** Sixteen hexadecimal digits. */
+  guestDigest(): string {
+    const part = (n: number) => (n >>> 0).toString(16).padStart(8, "0");
+    return part(this.exports.guestDigestHigh()) + part(this.exports.guestDigestLow());
+  }
+}

@@ -1,0 +1,94 @@
+import type { MachineConfig } from "./config/index.js";
+import type { Recorded } from "./trace/source.js";
+
+/** Version of the result's shape; it grows only when a key changes its meaning or goes away. */
+export const RESULT_SCHEMA = 1;
+
+export interface ExitCount {
+  reason: string;
+  count: number;
+  /** Core cycles: hardware round trips and handlers. */
+  cycles: number;
+}
+
+/** Core cycles; the parts sum to the total. */
+export interface Cycles {
+  total: number;
+  issue: number;
+  tlb: number;
+  walk: number;
+  walkerQueue: number;
+  data: number;
+  exitHardware: number;
+  exitHandler: number;
+}
+
+/** A conservation law, checked on every run. */
+export interface Law {
+  name: string;
+  holds: boolean;
+  /** The figures compared. */
+  detail: string;
+}
+
+export interface Oracle {
+  /** Accesses compared with the recorded true mapping. */
+  checked: number;
+  /** Accesses for which the trace holds no true mapping. */
+  unknown: number;
+  mismatches: number;
+  /** The first mismatch in one sentence. */
+  first?: string;
+}
+
+export interface StructureCounts {
+  lookups: number;
+  hits4k: number;
+  hits2m: number;
+  hits1g: number;
+  misses: number;
+  fills: number;
+  evictions: number;
+}
+
+export interface MachineResult {
+  technique: MachineConfig["technique"];
+  format: "ept" | "npt" | null;
+  config: MachineConfig;
+  counters: Record<string, number>;
+  /** Page-table references by guest level (row, 0 is the final address) and host level (column, 0 is the guest entry). */
+  references: number[][];
+  /** Hardware walks by the number of references they made. */
+  walkLengths: number[];
+  structures: Record<string, StructureCounts>;
+  exits: ExitCount[];
+  cycles: Cycles;
+  laws: Law[];
+  oracle: Oracle;
+  /** What the guest could see: every access's page, every fault, the tables at the end. Sixteen hexadecimal digits. */
+  guestDigest: string;
+}
+
+export interface TraceDescription {
+  file: string;
+  /** SHA-256 of the file, hexadecimal. */
+  sha256: string;
+  format: string;
+  accesses: number;
+  events: number;
+  recorded: Recorded;
+  /** Present when a truncated file was replayed as far as it is whole. */
+  truncated?: { offset: number; events: number };
+}
+
+export interface Result {
+  schema: typeof RESULT_SCHEMA;
+  /** Version of nestwalk. */
+  nestwalk: string;
+  trace: TraceDescription;
+  /** What was asked for, as the command had it. */
+  config: Record<string, unknown>;
+  machines: MachineResult[];
+  /** Laws across the machines. */
+  laws: Law[];
+}
