@@ -23,13 +23,24 @@ export let context: u32 = 0;
 export let globalContext: u32 = 0;
 /** Most levels of the tables that the hardware walked. */
 let levelsMost: u32 = 0;
-/** Whether protection keys can refuse an access that the masks allow. */
-export let keysOn: bool = false;
+/** Bit n: protection key n may refuse an access that the permission masks allow. */
+export let keysRestricted: u32 = 0;
 
 /** The registers that the permission masks were built for. */
 let maskedCr0: u64 = u64.MAX_VALUE;
 let maskedCr4: u64 = 0;
 let maskedPaging = false;
+
+/** Latches which keys restrict anything, after PKRU or IA32_PKRS changed. */
+export function latchKeys(): void {
+  const c = hardwareControls;
+  let bits: u32 = 0;
+  if (hardware.format.levels >= 4) bits = (c.cr4 & CR4_PKE ? c.pkru : 0) | (c.cr4 & CR4_PKS ? c.pkrs : 0);
+  keysRestricted = 0;
+  for (let key: u32 = 0; key < 16; ++key) {
+    if ((bits >> (key << 1)) & 3) keysRestricted |= (<u32>1) << key;
+  }
+}
 
 export function setHardware(dimension: Dimension, controls: Controls): void {
   hardware = dimension;
@@ -67,7 +78,7 @@ export function retag(): void {
     maskedPaging = paging;
     buildPermissions(maskedCr0, maskedCr4, paging);
   }
-  keysOn = hardware.format.levels >= 4 && (hardwareControls.cr4 & (CR4_PKE | CR4_PKS)) !== 0;
+  latchKeys();
 }
 
 export function guestLevelsMost(): u32 {

@@ -13,7 +13,7 @@ import { dataCycles } from "../mmu/cache";
 import { hintOf, setHint } from "../mmu/hints";
 import { invalidateAddress } from "../mmu/invalidation";
 import { accessClass, permits } from "../mmu/permission";
-import { context, globalContext, hardware, hardwareControls, keysOn, vpid } from "../mmu/tags";
+import { context, globalContext, hardware, hardwareControls, keysRestricted, vpid } from "../mmu/tags";
 import {
   entrySize,
   foundArray,
@@ -75,8 +75,12 @@ function keyDenies(data: u64, kind: u32, mode: u32): bool {
   );
 }
 
+function keyRestricted(data: u64): bool {
+  return ((keysRestricted >> (<u32>(data >> TLB_KEY_SHIFT) & 15)) & 1) !== 0;
+}
+
 function usable(data: u64, kind: u32, mode: u32): bool {
-  return permits(accessClass(kind, mode), data) && !(keysOn && keyDenies(data, kind, mode));
+  return permits(accessClass(kind, mode), data) && !(keyRestricted(data) && keyDenies(data, kind, mode));
 }
 
 /** The access of `kind` in `mode` at `va`, which must not cross a page; `event` is its number in the trace. */
@@ -90,7 +94,7 @@ export function accessPage(va: u64, kind: u32, mode: u32, event: u64): void {
     if (load<u64>(at) === load<u64>(hint, 8)) {
       const array = changetype<TaggedArray>(<usize>load<u32>(hint, 20));
       const data = array.data(at);
-      if (permits(accessClass(kind, mode), data) && !keysOn && !dataCaches) {
+      if (permits(accessClass(kind, mode), data) && !keyRestricted(data) && !dataCaches) {
         array.touch(at);
         const structure = fetch ? Structure.l1i : Structure.l1d;
         countStructure(structure, StructureCell.lookups);

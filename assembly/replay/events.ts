@@ -1,7 +1,7 @@
 import { Counter, count, ExitReason, read, set } from "../counters";
 import { markDevice } from "../hypervisor/backing";
 import { holdExits } from "../hypervisor/exits";
-import { hardwareControls } from "../mmu/tags";
+import { hardwareControls, latchKeys } from "../mmu/tags";
 import { Parameter, parameter } from "../parameters";
 import {
   exitAlways,
@@ -345,6 +345,7 @@ function event(type: u32): void {
     const value = <u32>uv();
     registers.pkru = value;
     hardwareControls.pkru = value;
+    latchKeys();
   } else if (type === 19) {
     uv();
     uv();
