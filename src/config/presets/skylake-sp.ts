@@ -1,0 +1,58 @@
+import { cacheLevel, cite, type Preset, tlbArray } from "./cite.js";
+import { AGESEN, exitCosts } from "./exits.js";
+import { baseFromSurface, DUMP, intelWalkCaches, LATENCY, referencesOnly } from "./intel.js";
+
+const CHIP = `${LATENCY}, i9-7900X`;
+const MANUAL = "Intel Optimization Reference Manual, Skylake";
+
+export const skylakeSp: Preset = {
+  name: "skylake-sp",
+  title: "Intel Skylake-SP (Xeon Scalable, 2017)",
+  notes: [
+    "CPUID reports the second-level TLB as 6-way; the manual says 12-way, which is used here.",
+    "The L1 ITLB is one hyper-thread's share of the core's 128 entries.",
+    "The CPU has no 5-level paging; the PML5E caches serve guests and hosts that are replayed with it.",
+  ],
+  values: {
+    vendor: cite("intel", DUMP),
+    host: { addressBits: cite(46, "estimate: usual for Xeon Scalable") },
+    tlb: {
+      l1d: [
+        tlbArray(["4k"], cite(64, DUMP), cite(4, DUMP)),
+        tlbArray(["2m"], cite(32, DUMP), cite(4, DUMP)),
+        tlbArray(["1g"], cite(4, DUMP), cite(4, DUMP)),
+      ],
+      l1i: [
+        tlbArray(["4k"], cite(64, `${DUMP}, per thread`), cite(8, DUMP)),
+        tlbArray(["2m"], cite(8, DUMP), cite(0, DUMP)),
+      ],
+      l2: [
+        tlbArray(["4k", "2m"], cite(1536, DUMP), cite(12, `${MANUAL} and WikiChip; CPUID says 6`)),
+        tlbArray(["1g"], cite(16, DUMP), cite(4, DUMP)),
+      ],
+      l2i: [],
+      l2Cycles: cite(9, `${CHIP}: 512 KB at a stride of 4 KB takes 23, less 14 of the L2 cache`),
+      l2iCycles: cite(9, "estimate: as for data; the second level is shared"),
+    },
+    psc: intelWalkCaches(),
+    clock: { walkers: cite(2, `${MANUAL}: two page walks in parallel`) },
+    walk: { baseCycles: baseFromSurface("Skylake-X", 26, 9, 14), ...referencesOnly() },
+    caches: {
+      l1: cacheLevel(cite(32 << 10, "Intel, 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
+      l2: cacheLevel(cite(1 << 20, "Intel, 1 MB"), cite(16, "estimate: 16-way"), cite(14, CHIP)),
+      l3: cacheLevel(
+        cite(16 << 20, "estimate: a power of two near the 13.75 MB of the i9-7900X"),
+        cite(16, "estimate: gives a power-of-two number of sets"),
+        cite(75, `${CHIP}: about 75`),
+      ),
+      memoryCycles: cite(281, CHIP),
+    },
+    exits: exitCosts(
+      cite(784, `estimate: not published for Skylake-SP; ${AGESEN}`),
+      cite(
+        755,
+        "estimate: 1539 cycles for KVM's VMCALL on Skylake-SP (W. Li, kvm mailing list) less 784 for the hardware",
+      ),
+    ),
+  },
+};

@@ -1,0 +1,40 @@
+import { DUMP, LATENCY, PDC_NOTES, waysEstimate, zenExitCosts, zenWalkCaches } from "./amd.js";
+import { cacheLevel, cite, type Preset, tlbArray } from "./cite.js";
+import { baseFromSurface, referencesOnly } from "./intel.js";
+
+const CHIP = `${LATENCY}, EPYC 7742`;
+
+export const zen2: Preset = {
+  name: "zen2",
+  title: "AMD Zen 2 (EPYC Rome, 2019)",
+  notes: ["1 GiB pages have no entries in the second-level TLB.", ...PDC_NOTES],
+  values: {
+    vendor: cite("amd", DUMP),
+    host: { addressBits: cite(48, "estimate: without the bits that memory encryption takes") },
+    tlb: {
+      l1d: [tlbArray(["4k", "2m", "1g"], cite(64, DUMP), cite(0, DUMP))],
+      l1i: [tlbArray(["4k", "2m", "1g"], cite(64, DUMP), cite(0, DUMP))],
+      l2: [tlbArray(["4k", "2m"], cite(2048, DUMP), waysEstimate(16))],
+      l2i: [tlbArray(["4k", "2m"], cite(1024, DUMP), waysEstimate(8))],
+      l2Cycles: cite(
+        7,
+        `${CHIP}: 512 KB at a stride of 4 KB takes 19, less 12 of the L2 cache; Chips and Cheese says 7 too`,
+      ),
+      l2iCycles: cite(7, "estimate: as for data"),
+    },
+    psc: zenWalkCaches(),
+    clock: { walkers: cite(2, "WikiChip, Zen 2") },
+    walk: { baseCycles: baseFromSurface("Zen 2", 23, 7, 12), ...referencesOnly() },
+    caches: {
+      l1: cacheLevel(cite(32 << 10, "AMD, 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
+      l2: cacheLevel(cite(512 << 10, "AMD, 512 KB"), cite(8, "estimate: 8-way"), cite(12, CHIP)),
+      l3: cacheLevel(
+        cite(16 << 20, "estimate: the 16 MB that four cores share"),
+        cite(16, "estimate: 16-way"),
+        cite(48, `${CHIP}: about 48`),
+      ),
+      memoryCycles: cite(614, `${CHIP}: about 614`),
+    },
+    exits: zenExitCosts(),
+  },
+};

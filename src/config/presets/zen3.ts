@@ -1,0 +1,43 @@
+import { DUMP, LATENCY, PDC_NOTES, waysEstimate, zenExitCosts, zenWalkCaches } from "./amd.js";
+import { cacheLevel, cite, type Preset, tlbArray } from "./cite.js";
+import { baseFromSurface, referencesOnly } from "./intel.js";
+
+const CHIP = `${LATENCY}, Ryzen 9 5900X`;
+
+export const zen3: Preset = {
+  name: "zen3",
+  title: "AMD Zen 3 (EPYC Milan, 2021)",
+  notes: [...PDC_NOTES],
+  values: {
+    vendor: cite("amd", DUMP),
+    host: { addressBits: cite(48, "estimate: without the bits that memory encryption takes") },
+    tlb: {
+      l1d: [tlbArray(["4k", "2m", "1g"], cite(64, DUMP), cite(0, DUMP))],
+      l1i: [tlbArray(["4k", "2m", "1g"], cite(64, DUMP), cite(0, DUMP))],
+      l2: [
+        tlbArray(["4k", "2m"], cite(2048, DUMP), waysEstimate(16)),
+        tlbArray(["1g"], cite(64, DUMP), cite(0, DUMP)),
+      ],
+      l2i: [tlbArray(["4k", "2m"], cite(512, DUMP), waysEstimate(4))],
+      l2Cycles: cite(
+        7,
+        `${CHIP}: 512 KB at a stride of 4 KB takes 20, less 13 measured for the L2 cache there`,
+      ),
+      l2iCycles: cite(7, "estimate: as for data"),
+    },
+    psc: zenWalkCaches(),
+    clock: { walkers: cite(6, "AnandTech, Zen 3 microarchitecture") },
+    walk: { baseCycles: baseFromSurface("Zen 3", 25, 7, 12), ...referencesOnly() },
+    caches: {
+      l1: cacheLevel(cite(32 << 10, "AMD, 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
+      l2: cacheLevel(cite(512 << 10, "AMD, 512 KB"), cite(8, "estimate: 8-way"), cite(12, CHIP)),
+      l3: cacheLevel(
+        cite(32 << 20, "estimate: the 32 MB that eight cores share"),
+        cite(16, "estimate: 16-way"),
+        cite(53, `${CHIP}: 50 to 57`),
+      ),
+      memoryCycles: cite(319, CHIP),
+    },
+    exits: zenExitCosts(),
+  },
+};

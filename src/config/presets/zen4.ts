@@ -1,0 +1,40 @@
+import { DUMP, LATENCY, PDC_NOTES, waysEstimate, zenExitCosts, zenWalkCaches } from "./amd.js";
+import { cacheLevel, cite, type Preset, tlbArray } from "./cite.js";
+import { baseFromSurface, referencesOnly } from "./intel.js";
+
+const CHIP = `${LATENCY}, Ryzen 9 7950X`;
+
+export const zen4: Preset = {
+  name: "zen4",
+  title: "AMD Zen 4 (EPYC Genoa, 2022)",
+  notes: [...PDC_NOTES],
+  values: {
+    vendor: cite("amd", DUMP),
+    host: { addressBits: cite(52, "estimate: without the bits that memory encryption takes") },
+    tlb: {
+      l1d: [tlbArray(["4k", "2m", "1g"], cite(72, DUMP), cite(0, DUMP))],
+      l1i: [tlbArray(["4k", "2m", "1g"], cite(64, DUMP), cite(0, DUMP))],
+      l2: [
+        tlbArray(["4k", "2m"], cite(3072, DUMP), waysEstimate(24)),
+        tlbArray(["1g"], cite(64, DUMP), cite(0, DUMP)),
+      ],
+      l2i: [tlbArray(["4k", "2m"], cite(512, DUMP), waysEstimate(4))],
+      l2Cycles: cite(5, `${CHIP}: 512 KB at a stride of 4 KB takes 19, less 14 of the L2 cache`),
+      l2iCycles: cite(5, "estimate: as for data"),
+    },
+    psc: zenWalkCaches(),
+    clock: { walkers: cite(6, "as Zen 3: AnandTech, Zen 3 microarchitecture") },
+    walk: { baseCycles: baseFromSurface("Zen 4", 19, 5, 14), ...referencesOnly() },
+    caches: {
+      l1: cacheLevel(cite(32 << 10, "AMD, 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
+      l2: cacheLevel(cite(1 << 20, "AMD, 1 MB"), cite(8, "estimate: 8-way"), cite(14, CHIP)),
+      l3: cacheLevel(
+        cite(32 << 20, "estimate: the 32 MB that eight cores share"),
+        cite(16, "estimate: 16-way"),
+        cite(55, `${CHIP}: 50 to 60`),
+      ),
+      memoryCycles: cite(375, CHIP),
+    },
+    exits: zenExitCosts(),
+  },
+};

@@ -1,0 +1,293 @@
+import { z } from "zod";
+import { exitReasons } from "../generated/declarations.js";
+import { valuesOf } from "./presets/cite.js";
+import { defaultPreset, presetNames } from "./presets/index.js";
+import type { CacheLevel, MachineConfig, TlbArray, WalkCache } from "./types.js";
+
+/**
+ * The schema of one machine's configuration. Every key has a description and a default; the defaults of what a CPU
+ * preset gives are those of the default preset.
+ */
+const cpu = valuesOf(defaultPreset);
+
+const MOST_CYCLES = 1_000_000;
+const MOST_ENTRIES = 65_536;
+
+const number = (low: number, high: number, text: string) => z.int().min(low).max(high).describe(text);
+const cycles = (text: string) => number(0, MOST_CYCLES, `${text}, in core cycles.`);
+const flag = (text: string) => z.boolean().describe(text);
+
+const pageSizes = ["4k", "2m", "1g"] as const;
+const geometry = {
+  entries: number(0, MOST_ENTRIES, "Entries."),
+  ways: number(0, MOST_ENTRIES, "Ways of a set; 0 is fully associative.").default(0),
+  policy: z
+    .enum(["lru", "fifo", "random", "plru", "nru"])
+    .describe(
+      "Replacement: plru is a binary tree, nru a bit an entry and a random victim among the unmarked.",
+    )
+    .default("lru"),
+  index: z
+    .enum(["plain", "hashed"])
+    .describe("Set index: low bits of the page number, or these XORed with the bits above.")
+    .default("plain"),
+  fillMark: number(0, 100, "Share of fills that nru marks as used, in percent.").default(0),
+};
+
+const tlbArray = z.strictObject({
+  pages: z.array(z.enum(pageSizes)).min(1).max(3).describe("Page sizes held; 4 MiB pages count as 2m."),
+  ...geometry,
+  entries: number(1, MOST_ENTRIES, "Entries."),
+});
+const tlbLevel = (most: number, text: string, standard: TlbArray[]) =>
+  z
+    .array(tlbArray)
+    .max(most)
+    .describe(`${text}; arrays that are looked up together, at most ${most}.`)
+    .default(standard);
+
+const walkCache = (text: string, standard: WalkCache) =>
+  z
+    .strictObject({
+      place: z
+        .enum(["none", "own", "l2", "pde"])
+        .describe(
+          "none; own array; l2: in the first array of tlb.l2; pde: in the array of its stage's level 2.",
+        )
+        .default(standard.place),
+      ...geometry,
+      entries: geometry.entries.default(standard.entries),
+      ways: geometry.ways.unwrap().default(standard.ways),
+      policy: geometry.policy.unwrap().default(standard.policy),
+      index: geometry.index.unwrap().default(standard.index),
+      fillMark: geometry.fillMark.unwrap().default(standard.fillMark),
+    })
+    .describe(text)
+    .prefault({});
+
+const cacheLevel = (text: string, standard: CacheLevel) =>
+  z
+    .strictObject({
+      bytes: number(0, 1 << 28, "Bytes, of 64-byte lines; 0 leaves the level out.").default(standard.bytes),
+      ways: number(1, 64, "Ways of a set.").default(standard.ways),
+      cycles: cycles("A reference that it serves").default(standard.cycles),
+    })
+    .describe(text)
+    .prefault({});
+
+const handlerCycles = z
+  .strictObject(
+    Object.fromEntries(
+      exitReasons.map(({ name, unit, sentence }) => [
+        name,
+        cycles(`${sentence.replace(/\.$/, "")} (${unit})`).default(cpu.exits.handlerCycles[name] ?? 0),
+      ]),
+    ),
+  )
+  .describe(
+    "Handler by exit reason (Intel basic exit reason / AMD exit code), without the work that is counted by itself.",
+  )
+  .prefault({});
+
+export const machineSchema = z
+  .strictObject({
+    technique: z
+      .enum(["native", "nested", "shadow"])
+      .describe(
+        "What the hardware walks: the guest's tables, guest and host tables, or the hypervisor's shadow tables.",
+      )
+      .default("nested"),
+    format: z
+      .enum(["ept", "npt"])
+      .describe("Second stage of nested paging: Intel EPT (SDM 3C 29.3) or AMD NPT (APM 2 15.25).")
+      .default("ept"),
+    cpu: z
+      .string()
+      .describe(`CPU preset that the other keys start from: ${presetNames.join(", ")}.`)
+      .default(defaultPreset.name),
+    vendor: z
+      .enum(["intel", "amd"])
+      .describe(
+        "Whose manual holds where they differ: reserved bit 8 of upper entries (SDM 3A 4.5, APM 2 5.3).",
+      )
+      .default(cpu.vendor),
+    seed: number(0, 0xffff_ffff, "Seed of every random choice.").default(1),
+    guest: z
+      .strictObject({
+        addressBits: number(
+          32,
+          52,
+          "Guest physical-address width, bits; the bits above are reserved (SDM 3A 4.1.4).",
+        ).default(46),
+        page1g: flag("The guest may use 1 GiB pages (CPUID 8000_0001 EDX bit 26).").default(true),
+        memoryMiB: number(
+          0,
+          16_777_215,
+          "Guest memory in MiB, for KVM's limit of shadow pages; 0 takes the trace's.",
+        ).default(0),
+      })
+      .describe("The guest's virtual CPU and memory.")
+      .prefault({}),
+    host: z
+      .strictObject({
+        page: z.enum(pageSizes).describe("Largest host page that backs the guest.").default("4k"),
+        levels: number(3, 5, "Levels of the second stage; 3 is NPT of a PAE host.").default(4),
+        addressBits: number(32, 52, "Host physical-address width, bits.").default(cpu.host.addressBits),
+        placement: z
+          .enum(["sequential", "scattered"])
+          .describe("Host pages in order of first use, or scattered by a seeded permutation.")
+          .default("sequential"),
+        noExecute: flag("The host enables no-execute (EFER.NXE), for NPT (APM 2 15.25.5).").default(true),
+      })
+      .describe("How the hypervisor backs guest memory.")
+      .prefault({}),
+    ept: z
+      .strictObject({
+        accessedDirty: flag("EPTP enables accessed and dirty flags (SDM 3C 29.3.5).").default(true),
+        executeOnly: flag("Execute-only pages are allowed (IA32_VMX_EPT_VPID_CAP bit 0).").default(true),
+        modeBasedExecute: flag("Mode-based execute control (SDM 3C 29.3.3).").default(false),
+        advancedInfo: flag("Exit qualifications carry bits 9 to 11 (IA32_VMX_EPT_VPID_CAP bit 22).").default(
+          false,
+        ),
+        pml: flag("Page-modification logging (SDM 3C 29.3.6).").default(false),
+      })
+      .describe("Features of EPT.")
+      .prefault({}),
+    vpid: flag(
+      "TLB entries carry a VPID or ASID; without, every exit flushes the guest's (SDM 3C 29.4).",
+    ).default(true),
+    tlb: z
+      .strictObject({
+        l1d: tlbLevel(4, "First-level TLB for data", cpu.tlb.l1d),
+        l1i: tlbLevel(4, "First-level TLB for instructions", cpu.tlb.l1i),
+        l2: tlbLevel(4, "Second-level TLB, for data or shared; empty for none", cpu.tlb.l2),
+        l2i: tlbLevel(2, "Second-level TLB for instructions; empty where tlb.l2 is shared", cpu.tlb.l2i),
+        l2Cycles: cycles("From a first-level miss to a second-level hit").default(cpu.tlb.l2Cycles),
+        l2iCycles: cycles("The same for instruction fetches").default(cpu.tlb.l2iCycles),
+      })
+      .describe("Translation lookaside buffers.")
+      .prefault({}),
+    psc: z
+      .strictObject({
+        pde: walkCache("Guest level-2 entries (PDE).", cpu.psc.pde),
+        pdpte: walkCache("Guest level-3 entries (PDPTE).", cpu.psc.pdpte),
+        pml4e: walkCache("Guest level-4 entries (PML4E).", cpu.psc.pml4e),
+        pml5e: walkCache("Guest level-5 entries (PML5E).", cpu.psc.pml5e),
+        hostPde: walkCache("Second-stage level-2 entries.", cpu.psc.hostPde),
+        hostPdpte: walkCache("Second-stage level-3 entries.", cpu.psc.hostPdpte),
+        hostPml4e: walkCache("Second-stage level-4 entries.", cpu.psc.hostPml4e),
+        hostPml5e: walkCache("Second-stage level-5 entries.", cpu.psc.hostPml5e),
+        nested: walkCache("Nested TLB: guest-physical to host-physical pages.", cpu.psc.nested),
+        nestedData: flag(
+          "The nested TLB also keeps the translation of the final address, not of tables only.",
+        ).default(cpu.psc.nestedData),
+        leaves: z
+          .array(z.enum(["2m", "1g"]))
+          .max(2)
+          .describe("Large leaves that are also kept by the paging-structure cache of their level.")
+          .default(cpu.psc.leaves),
+      })
+      .describe("Paging-structure caches (SDM 3A 4.10.3) and the nested TLB.")
+      .prefault({}),
+    clock: z
+      .strictObject({
+        issueCycles: number(1, 1024, "From one access to the next, in core cycles.").default(1),
+        window: number(
+          1,
+          1024,
+          "Accesses that may be under way behind an unfinished one: 1 waits for every walk, 128 to 512 is an out-of-order core.",
+        ).default(1),
+        walkers: number(1, 16, "Page walkers; a walk holds one from start to end.").default(
+          cpu.clock.walkers,
+        ),
+      })
+      .describe("The clock.")
+      .prefault({}),
+    walk: z
+      .strictObject({
+        baseCycles: cycles("A walk beside its references").default(cpu.walk.baseCycles),
+        upperCycles: cycles("Added by each upper guest entry it reads").default(cpu.walk.upperCycles),
+        nestedCycles: cycles("Added by each second-stage walk for a guest table").default(
+          cpu.walk.nestedCycles,
+        ),
+        hostUpperCycles: cycles("Added by each upper second-stage entry it reads").default(
+          cpu.walk.hostUpperCycles,
+        ),
+        eagerAccessed: flag(
+          "Accessed flags of upper entries are set even when the walk then faults (SDM 3A 4.8 allows both).",
+        ).default(cpu.walk.eagerAccessed),
+      })
+      .describe("What a page walk costs beside its references.")
+      .prefault({}),
+    caches: z
+      .strictObject({
+        enabled: flag(
+          "Page-table references go through the caches below; without, each takes referenceCycles.",
+        ).default(true),
+        data: flag("The guest's data accesses go through the same caches and pay for misses.").default(false),
+        l1: cacheLevel("First-level data cache.", cpu.caches.l1),
+        l2: cacheLevel("Second-level cache.", cpu.caches.l2),
+        l3: cacheLevel("Last-level cache.", cpu.caches.l3),
+        memoryCycles: cycles("A reference served by memory").default(cpu.caches.memoryCycles),
+        referenceCycles: cycles("A page-table reference when the caches are not modelled").default(30),
+      })
+      .describe("Cache hierarchy for page-table entries.")
+      .prefault({}),
+    exits: z
+      .strictObject({
+        hardwareCycles: cycles("Hardware round trip of one exit and entry").default(cpu.exits.hardwareCycles),
+        handlerCycles,
+        softwareReferenceCycles: cycles("Each guest entry that the hypervisor's software reads").default(
+          cpu.exits.softwareReferenceCycles,
+        ),
+        entryWriteCycles: cycles("Each second-stage or shadow entry that the hypervisor writes").default(
+          cpu.exits.entryWriteCycles,
+        ),
+        emulationCycles: cycles("Each instruction emulated").default(cpu.exits.emulationCycles),
+        tableAllocationCycles: cycles("Each table page that the hypervisor allocates").default(
+          cpu.exits.tableAllocationCycles,
+        ),
+        interrupts: flag("An interrupt delivered to the guest costs an exit.").default(true),
+      })
+      .describe("VM exits.")
+      .prefault({}),
+    shadow: z
+      .strictObject({
+        unsync: flag(
+          "A level-1 table becomes writable on its first store and is synchronized later; without, each store traps.",
+        ).default(true),
+        prefetch: number(
+          1,
+          512,
+          "Entries of the aligned group installed on a fault, a power of two; 1 installs only the faulting one.",
+        ).default(8),
+        flooding: number(
+          0,
+          65_535,
+          "Emulated stores to an upper table, without a walk through it, that drop its shadow; 0 is never.",
+        ).default(3),
+        previousRoots: number(0, 3, "Previous roots kept beside the current one.").default(3),
+        pageLimit: number(
+          0,
+          0xffff_ffff,
+          "Most shadow pages; 0 is KVM's default, a fiftieth of the guest's 4 KiB pages.",
+        ).default(0),
+        kernel: z
+          .enum(["6.1", "6.12"])
+          .describe("INVLPG and synchronization as in this Linux.")
+          .default("6.1"),
+        dirtyTrap: flag("A clean writable page is mapped read-only until its first write.").default(true),
+      })
+      .describe("Shadow paging: Linux KVM's policy (arch/x86/kvm/mmu).")
+      .prefault({}),
+  })
+  .describe("One machine of nestwalk");
+
+/** The schema's result is the declared type, and the other way round. */
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
+export const schemaIsTheType: Same<z.output<typeof machineSchema>, MachineConfig> = true;
+
+/** JSON Schema (draft 2020-12) of a configuration file: every key may be left out. */
+export function jsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(machineSchema, { io: "input" }) as Record<string, unknown>;
+}

@@ -1,0 +1,115 @@
+/** Configuration of one machine, complete. Units and sources of rules are with the schema (schema.ts). */
+
+export type PageSize = "4k" | "2m" | "1g";
+export type Policy = "lru" | "fifo" | "random" | "plru" | "nru";
+export type SetIndex = "plain" | "hashed";
+export type Technique = "native" | "nested" | "shadow";
+export type SecondStage = "ept" | "npt";
+
+/** Geometry that every set-associative array of the MMU has. */
+export interface Geometry {
+  entries: number;
+  /** 0 is fully associative. */
+  ways: number;
+  policy: Policy;
+  index: SetIndex;
+  /** Percent of fills that NRU marks as used. */
+  fillMark: number;
+}
+
+export interface TlbArray extends Geometry {
+  pages: PageSize[];
+}
+
+export interface WalkCache extends Geometry {
+  place: "none" | "own" | "l2" | "pde";
+}
+
+export interface CacheLevel {
+  bytes: number;
+  ways: number;
+  cycles: number;
+}
+
+/** The parts of a configuration that describe a CPU: what a preset gives. */
+export interface CpuConfig {
+  vendor: "intel" | "amd";
+  tlb: {
+    l1d: TlbArray[];
+    l1i: TlbArray[];
+    l2: TlbArray[];
+    l2i: TlbArray[];
+    l2Cycles: number;
+    l2iCycles: number;
+  };
+  psc: {
+    pde: WalkCache;
+    pdpte: WalkCache;
+    pml4e: WalkCache;
+    pml5e: WalkCache;
+    hostPde: WalkCache;
+    hostPdpte: WalkCache;
+    hostPml4e: WalkCache;
+    hostPml5e: WalkCache;
+    nested: WalkCache;
+    nestedData: boolean;
+    leaves: ("2m" | "1g")[];
+  };
+  clock: { walkers: number };
+  walk: {
+    baseCycles: number;
+    upperCycles: number;
+    nestedCycles: number;
+    hostUpperCycles: number;
+    eagerAccessed: boolean;
+  };
+  caches: {
+    l1: CacheLevel;
+    l2: CacheLevel;
+    l3: CacheLevel;
+    memoryCycles: number;
+  };
+  exits: {
+    hardwareCycles: number;
+    handlerCycles: Record<string, number>;
+    softwareReferenceCycles: number;
+    entryWriteCycles: number;
+    emulationCycles: number;
+    tableAllocationCycles: number;
+  };
+}
+
+export interface MachineConfig extends CpuConfig {
+  technique: Technique;
+  format: SecondStage;
+  cpu: string;
+  seed: number;
+  guest: { addressBits: number; page1g: boolean; memoryMiB: number };
+  host: {
+    page: PageSize;
+    levels: number;
+    addressBits: number;
+    placement: "sequential" | "scattered";
+    noExecute: boolean;
+  };
+  ept: {
+    accessedDirty: boolean;
+    executeOnly: boolean;
+    modeBasedExecute: boolean;
+    advancedInfo: boolean;
+    pml: boolean;
+  };
+  vpid: boolean;
+  clock: CpuConfig["clock"] & { issueCycles: number; window: number };
+  caches: CpuConfig["caches"] & { enabled: boolean; data: boolean; referenceCycles: number };
+  exits: CpuConfig["exits"] & { interrupts: boolean };
+  shadow: {
+    unsync: boolean;
+    prefetch: number;
+    flooding: number;
+    previousRoots: number;
+    pageLimit: number;
+    kernel: "6.1" | "6.12";
+    dirtyTrap: boolean;
+  };
+}
