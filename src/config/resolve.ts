@@ -59,7 +59,8 @@ function fileCpu(value: unknown): string | undefined {
   return (value as { cpu?: string } | undefined)?.cpu;
 }
 
-function inFile<T>(name: string | undefined, work: () => T): T {
+/** The same, with what the fault is in before the sentence. */
+function labelled<T>(name: string | undefined, work: () => T): T {
   try {
     return work();
   } catch (error) {
