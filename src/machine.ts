@@ -87,7 +87,7 @@ export class Machine {
       window.set(this.#carry);
       window.set(slice.subarray(at, at + taken), carried);
       at += taken;
-      const used = core.replay(window.length);
+      const used = this.#replay(window.length);
       this.#consumed += used;
       const stop = core.stopReason();
       if (stop === Stop.end) {
@@ -98,6 +98,16 @@ export class Machine {
       const rest = new Uint8Array(core.memory.buffer, core.windowAddress() + used, carried + taken - used);
       this.#carry = rest.slice();
       if (used === 0 && this.#carry.length === size) throw this.#failure(Stop.badValue);
+    }
+  }
+
+  #replay(length: number): number {
+    try {
+      return this.#core.exports.replay(length);
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      const message = `the core stopped near record ${this.events}: ${error.message}; the trace needs more memory than the core can have (4 GiB), or is damaged.`;
+      throw new ReplayError(message, this.#consumed, this.events);
     }
   }
 

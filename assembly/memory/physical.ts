@@ -95,7 +95,9 @@ export function read32(address: u64): u64 {
   return page === 0 ? 0 : <u64>load<u32>(page + <usize>(address & 0xffc));
 }
 
+/** Writing zero where nothing was ever written changes nothing and takes no memory. */
 export function write64(address: u64, value: u64): void {
+  if (value === 0 && findPage(address >> 12) === 0) return;
   store<u64>(pageOf(address >> 12) + <usize>(address & 0xff8), value);
 }
 

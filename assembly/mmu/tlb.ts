@@ -111,14 +111,15 @@ export class TlbLevel {
     const wanted: u32 = 1 << sizeClass(size);
     const page = va >> sizeShift(size);
     let holders: u32 = 0;
-    for (let i: u32 = 0; i < this.length; ++i) if (this.array(i).sizes & wanted) ++holders;
-    if (holders === 0) return 0;
-    /* Two arrays for one size share its pages by the address bit above their index. */
-    let nth: u32 = 0;
-    if (holders > 1) {
-      const first = this.array(0);
-      nth = <u32>(page >> first.setBits) % holders;
+    let bits: u32 = 0;
+    for (let i: u32 = 0; i < this.length; ++i) {
+      const array = this.array(i);
+      if (!(array.sizes & wanted)) continue;
+      if (holders++ === 0) bits = array.setBits;
     }
+    if (holders === 0) return 0;
+    /* Arrays that hold the same size share its pages by the address bits above their index. */
+    let nth: u32 = holders > 1 ? <u32>(page >> bits) % holders : 0;
     for (let i: u32 = 0; i < this.length; ++i) {
       const array = this.array(i);
       if (!(array.sizes & wanted)) continue;

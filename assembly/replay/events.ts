@@ -1,7 +1,8 @@
 import { Counter, count, ExitReason, read, set } from "../counters";
 import { markDevice } from "../hypervisor/backing";
 import { holdExits } from "../hypervisor/exits";
-import { hardwareControls, latchKeys } from "../mmu/tags";
+import { invalidateAddress } from "../mmu/invalidation";
+import { hardwareControls, latchKeys, vpid } from "../mmu/tags";
 import { Parameter, parameter } from "../parameters";
 import {
   exitAlways,
@@ -15,7 +16,7 @@ import {
   setTablePage,
   storeTableEntry,
 } from "../technique/technique";
-import { registers, setCpl } from "../vcpu/registers";
+import { currentPcid, registers, setCpl } from "../vcpu/registers";
 import {
   FETCH,
   MODE_IMPLICIT,
@@ -87,6 +88,8 @@ let implicitBefore = false;
  * puts the exception after its frame is pushed, with a CR2 of 0, and gives the address in a later record.
  */
 let lateFault: u64 = 0;
+/** The address space that it happened in: the handler may have changed CR3 since. */
+let latePcid: u32 = 0;
 
 const tableBuffer = memory.data(4096, 16);
 /** The vector of Linux's 32-bit system call: an exception of the program, not an interrupt. */
@@ -339,7 +342,10 @@ function event(type: u32): void {
     }
   } else if (type === 17) {
     const cr2 = uv();
-    if (lateFault !== 0) replayPageFault(cr2, lateFault - 1);
+    if (lateFault !== 0) {
+      replayPageFault(cr2, lateFault - 1);
+      invalidateAddress(vpid, latePcid, cr2);
+    }
     lateFault = 0;
   } else if (type === 18) {
     const value = <u32>uv();
@@ -372,8 +378,12 @@ function exception(): void {
   const cr2 = uv();
   if (vector === 14) {
     count(Counter.guestPageFaults);
-    if (cr2 === 0 && implicitBefore) lateFault = code + 1;
-    else replayPageFault(cr2, code);
+    if (cr2 === 0 && implicitBefore) {
+      lateFault = code + 1;
+      latePcid = currentPcid();
+    } else {
+      replayPageFault(cr2, code);
+    }
   } else if (vector < 32 || vector === SOFTWARE_INTERRUPT) {
     count(Counter.guestExceptions);
   } else {
