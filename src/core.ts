@@ -88,7 +88,7 @@ export class Core {
 
   /** `which` is a build, or a compiled module of the core (the debug build, say). */
   constructor(which: CoreBuild | WebAssembly.Module = simdSupported() ? "simd" : "scalar") {
-    const module = typeof which === "string" ? moduleOf(which) : which;
+    const module = which instanceof WebAssembly.Module ? which : moduleOf(which);
     this.exports = instantiateSync(module).exports as unknown as CoreExports;
   }
 

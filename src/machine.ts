@@ -139,14 +139,14 @@ export class Machine {
     const walkLengths = core.walkLengths();
     const exits = core.exits();
     const cycles: Cycles = {
-      total: counters["cyclesTotal"]!,
-      issue: counters["cyclesIssue"]!,
-      tlb: counters["cyclesTlb"]!,
-      walk: counters["cyclesWalk"]!,
-      walkerQueue: counters["cyclesWalkerQueue"]!,
-      data: counters["cyclesData"]!,
-      exitHardware: counters["cyclesExitHardware"]!,
-      exitHandler: counters["cyclesExitHandler"]!,
+      total: counters.cyclesTotal!,
+      issue: counters.cyclesIssue!,
+      tlb: counters.cyclesTlb!,
+      walk: counters.cyclesWalk!,
+      walkerQueue: counters.cyclesWalkerQueue!,
+      data: counters.cyclesData!,
+      exitHardware: counters.cyclesExitHardware!,
+      exitHandler: counters.cyclesExitHandler!,
     };
     const oracle = this.#oracle(counters);
     const nested = config.technique === "nested";
@@ -169,9 +169,9 @@ export class Machine {
 
   #oracle(counters: Record<string, number>): Oracle {
     const oracle: Oracle = {
-      checked: counters["oracleChecked"]!,
-      unknown: counters["oracleUnknown"]!,
-      mismatches: counters["oracleMismatches"]!,
+      checked: counters.oracleChecked!,
+      unknown: counters.oracleUnknown!,
+      mismatches: counters.oracleMismatches!,
     };
     if (oracle.mismatches > 0) oracle.first = this.#firstMismatch();
     return oracle;

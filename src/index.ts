@@ -1,0 +1,24 @@
+/** nestwalk as a library, in Node and in browsers. Files are in `nestwalk/node`. */
+export { type CompareOptions, compare, type Progress } from "./compare.js";
+export * from "./config/index.js";
+export { Core, type CoreBuild, type CoreExports, simdSupported } from "./core.js";
+export {
+  counters,
+  type Declared,
+  exitReasons,
+  structureCells,
+  structures,
+} from "./generated/declarations.js";
+export { version } from "./generated/version.js";
+export { Machine, ReplayError } from "./machine.js";
+export type {
+  Cycles,
+  ExitCount,
+  Law,
+  MachineResult,
+  Oracle,
+  Result,
+  StructureCounts,
+  TraceDescription,
+} from "./result.js";
+export * from "./trace/index.js";

@@ -1,0 +1,2 @@
+/** What needs Node: files. Everything else is in `nestwalk`. */
+export { openFile, writeFileAtomic } from "./node/files.js";
