@@ -53,9 +53,12 @@ export function hostPageShift(): u32 {
   return pageShift;
 }
 
-/** Whether the hypervisor has given this guest frame memory. */
-export function isBacked(gfn: u64): bool {
-  return native || chunks.has(gfn >> (pageShift - 12));
+/** Host frame of a guest frame, or all ones if it has no memory yet. */
+export function backedFrameOf(gfn: u64): u64 {
+  if (native) return gfn;
+  const per = pageShift - 12;
+  const first = chunks.get(gfn >> per, u64.MAX_VALUE);
+  return first === u64.MAX_VALUE ? first : first + (gfn & (((<u64>1) << per) - 1));
 }
 
 /** Host frame of a guest frame, given memory now if it had none. */

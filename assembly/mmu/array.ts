@@ -85,6 +85,8 @@ export class TaggedArray {
   liveCode1: u32;
   liveCode2: u32;
   liveCode3: u32;
+  /** Valid entries of TLBs that are smaller than their stage-1 page. */
+  liveFractured: u32;
   /** Page sizes that a TLB array may hold, bit per size of `sizeClass`. */
   sizes: u32;
   /** Evictions of valid entries since the owner last asked. */
@@ -109,6 +111,7 @@ export class TaggedArray {
     this.liveCode1 = 0;
     this.liveCode2 = 0;
     this.liveCode3 = 0;
+    this.liveFractured = 0;
     this.sizes = 0;
     this.evicted = 0;
   }
@@ -265,11 +268,13 @@ export class TaggedArray {
       at = set + ((<usize>way) << 3);
       const old = load<u64>(at);
       if (old !== 0) {
-        this.uncount(tagCode(old));
+        this.uncount(tagCode(old), load<u64>(at + this.column));
         ++this.evicted;
       }
       store<u64>(at, tag);
-      this.recount(tagCode(tag));
+      this.recount(tagCode(tag), data);
+    } else {
+      this.liveFractured += fractured(data) - fractured(load<u64>(at + this.column));
     }
     store<u64>(at + this.column, data);
     const policy = this.policy;
@@ -282,16 +287,18 @@ export class TaggedArray {
     return at;
   }
 
-  recount(code: u32): void {
+  recount(code: u32, data: u64): void {
     ++this.live;
+    this.liveFractured += fractured(data);
     if (code === 0) ++this.liveCode0;
     else if (code === 1) ++this.liveCode1;
     else if (code === 2) ++this.liveCode2;
     else if (code === 3) ++this.liveCode3;
   }
 
-  uncount(code: u32): void {
+  uncount(code: u32, data: u64): void {
     --this.live;
+    this.liveFractured -= fractured(data);
     if (code === 0) --this.liveCode0;
     else if (code === 1) --this.liveCode1;
     else if (code === 2) --this.liveCode2;
@@ -308,8 +315,13 @@ export class TaggedArray {
           : this.liveCode3;
   }
 
+  /** Valid entries that are pages, not entries of a paging-structure cache. */
+  livePages(): u32 {
+    return this.liveCode0 + this.liveCode1 + this.liveCode2 + this.liveCode3;
+  }
+
   remove(tagAt: usize): void {
-    this.uncount(tagCode(load<u64>(tagAt)));
+    this.uncount(tagCode(load<u64>(tagAt)), load<u64>(tagAt + this.column));
     store<u64>(tagAt, 0);
   }
 
@@ -317,6 +329,11 @@ export class TaggedArray {
   setCount(): u32 {
     return this.setMask + 1;
   }
+}
+
+/** 1 for a TLB entry (tlb.ts) whose stage-1 page is larger than what it caches; sizes differ only then. */
+function fractured(data: u64): u32 {
+  return <u32>(((data >> 52) ^ (data >> 55)) & 7) !== 0 ? 1 : 0;
 }
 
 export function newArray(entries: u32, ways: u32, policy: u32, index: u32, fillMark: u32): TaggedArray {

@@ -1,6 +1,6 @@
 import { add, Counter, count } from "../counters";
 import { sizeShift } from "../x86/entries";
-import { CODE_TABLE, TaggedArray, tagCode, tagContext, tagPrefix } from "./array";
+import { CODE_TABLE, TaggedArray, tagCode, tagContext, tagOf, tagPrefix } from "./array";
 import { ANY_PCID, contextCount, contextEptrta, contextPcid, contextVpid, GUEST_PHYSICAL } from "./context";
 import { guestPsc, hostPsc, nestedTlb } from "./psc";
 import { entryStage1Size, l1d, l1i, l2, l2i, TlbLevel } from "./tlb";
@@ -42,6 +42,9 @@ const ADDRESS_MASK: u64 = (1 << 57) - 1;
  */
 function scan(array: TaggedArray, byAddress: bool, address: u64, exact: bool = false): u32 {
   if (changetype<usize>(array) === 0 || array.live === 0) return 0;
+  if (byAddress && array.liveFractured === 0 && array.livePages() === array.live && contextCount() <= FEW) {
+    return removeDoomed(array, address);
+  }
   let removed: u32 = 0;
   const column = <usize>array.column;
   let set = array.sets;
@@ -65,6 +68,49 @@ function scan(array: TaggedArray, byAddress: bool, address: u64, exact: bool = f
     }
   }
   return removed;
+}
+
+/** Contexts up to which looking an address up in each is cheaper than reading the whole array. */
+const FEW: u32 = 16;
+
+/** Removes what translates `address` for the chosen contexts from an array that holds whole pages only. */
+function removeDoomed(array: TaggedArray, address: u64): u32 {
+  let removed: u32 = 0;
+  const n = contextCount();
+  for (let i: u32 = 1; i <= n; ++i) {
+    if (unchecked(doomed[i]) !== KEEP) removed += removePage(array, address, i);
+  }
+  return removed;
+}
+
+/** Removes the entries that translate `address` for one context. */
+function removePage(array: TaggedArray, address: u64, context: u32): u32 {
+  let removed: u32 = 0;
+  for (let size: u32 = 0; size < 4; ++size) {
+    if (array.liveOf(size) === 0) continue;
+    const page = address >> sizeShift(size);
+    const tag = tagOf(page, size, context);
+    const at = array.find(array.setOf(page), tag, tag);
+    if (at === 0) continue;
+    array.remove(at);
+    ++removed;
+  }
+  return removed;
+}
+
+function removeFromLevel(level: TlbLevel, address: u64, context: u32): u32 {
+  let removed: u32 = 0;
+  for (let i: u32 = 0; i < level.length; ++i) removed += removePage(level.array(i), address, context);
+  return removed;
+}
+
+function removeEverywhere(address: u64, context: u32): u32 {
+  return (
+    removeFromLevel(l1d, address, context) +
+    removeFromLevel(l1i, address, context) +
+    removeFromLevel(l2, address, context) +
+    removeFromLevel(l2i, address, context)
+  );
 }
 
 function scanLevel(level: TlbLevel, byAddress: bool, address: u64): u32 {
@@ -174,10 +220,8 @@ export function invalidateViolation(vpid: u32, pcid: u32, eptrta: u64, gpa: u64,
     const itsPcid = contextPcid(i);
     const its =
       contextEptrta(i) === eptrta && contextVpid(i) === vpid && (itsPcid === pcid || itsPcid === ANY_PCID);
-    unchecked((doomed[i] = its ? DOOM : KEEP));
+    if (its) removed += removeEverywhere(va, i);
   }
-  removed +=
-    scanLevel(l1d, true, va) + scanLevel(l1i, true, va) + scanLevel(l2, true, va) + scanLevel(l2i, true, va);
   done(removed);
 }
 

@@ -1,5 +1,5 @@
 import { add, Counter, count, read, set } from "../counters";
-import { guestFrameOf, hostFrameOf, isBacked } from "../hypervisor/backing";
+import { backedFrameOf, guestFrameOf } from "../hypervisor/backing";
 import { newMap64 } from "../memory/map64";
 
 /**
@@ -9,8 +9,8 @@ import { newMap64 } from "../memory/map64";
 const truth = newMap64(1 << 12);
 
 /** Recent pages: vpn + 1 u64 │ host frame u64 │ guest frame u64. */
-const RECENT: usize = 1024;
-const recent = memory.data(1024 * 24, 16);
+const RECENT: usize = 4096;
+const recent = memory.data(4096 * 24, 16);
 
 const UNKNOWN: u64 = u64.MAX_VALUE;
 
@@ -57,7 +57,7 @@ export function verifySlow(vpn: u64, hfn: u64, event: u64, kind: u32): void {
     return;
   }
   ++checked;
-  const expected = isBacked(gfn) ? hostFrameOf(gfn) : UNKNOWN;
+  const expected = backedFrameOf(gfn);
   fold(gfn);
   if (expected === hfn) {
     const at = recent + (<usize>vpn & (RECENT - 1)) * 24;

@@ -128,7 +128,7 @@ export function walk(d: Dimension, address: u64, useCache: bool): Found {
       table = pscData & FRAME;
       rights &= pscData;
       tableIsHost = true;
-      d.tableRights[level] = pscData & PSC_TABLE_WRITABLE ? EPT_WRITE : 0;
+      unchecked((d.tableRights[level] = pscData & PSC_TABLE_WRITABLE ? EPT_WRITE : 0));
     }
   }
   if (level === 3 && format.pdpteRegisters) {
@@ -147,8 +147,8 @@ export function walk(d: Dimension, address: u64, useCache: bool): Found {
     const index = (address >> format.shiftOf(level)) & (level === format.levels ? format.topMask : indexMask);
     const entryAddress = table + (index << format.entryShift);
     let hostAddress = entryAddress;
-    d.addresses[level] = entryAddress;
-    d.rightsAbove[level] = rights;
+    unchecked((d.addresses[level] = entryAddress));
+    unchecked((d.rightsAbove[level] = rights));
     if (!tableIsHost) {
       const outcome = translateTable(d, entryAddress, level);
       if (outcome !== Outcome.ok) {
@@ -157,21 +157,21 @@ export function walk(d: Dimension, address: u64, useCache: bool): Found {
         return Found.stopped;
       }
       hostAddress = tableAddress;
-      d.tableRights[level] = tableRights;
+      unchecked((d.tableRights[level] = tableRights));
     } else if (d.cached && d.second === SECOND_NESTED) {
       tableIsHost = false;
     }
-    d.hostAddresses[level] = hostAddress;
+    unchecked((d.hostAddresses[level] = hostAddress));
     countEntryRead(d, level, hostAddress);
     const entry = format.entryShift === 3 ? read64(hostAddress) : read32(hostAddress);
-    d.entries[level] = entry;
+    unchecked((d.entries[level] = entry));
     d.level = level;
     if ((entry & format.present) === 0) {
       d.rights = 0;
       return Found.notPresent;
     }
     const large = level > 1 && (entry & LARGE) !== 0 && ((format.largeLevels >> level) & 1) !== 0;
-    if ((entry & format.reserved[(level << 1) + ((entry & LARGE) !== 0 ? 1 : 0)]) !== 0) {
+    if ((entry & unchecked(format.reserved[(level << 1) + ((entry & LARGE) !== 0 ? 1 : 0)])) !== 0) {
       d.rights = rights & (entry ^ format.invert);
       return Found.reserved;
     }
@@ -225,7 +225,7 @@ function misconfigured(format: Format, entry: u64, leaf: bool): bool {
  */
 export function setFlags(d: Dimension, level: u32, flags: u64): void {
   const value = d.entries[level] | flags;
-  d.entries[level] = value;
+  unchecked((d.entries[level] = value));
   const at = d.hostAddresses[level];
   if (d.format.entryShift === 3) write64(at, value);
   else write32(at, <u32>value);
