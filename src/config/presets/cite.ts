@@ -63,7 +63,7 @@ export function valuesOf(preset: Preset): CpuConfig & { host: { addressBits: num
 
 const POLICY = "estimate: replacement is not published; LRU";
 const INDEX = "estimate: set index is not published; low address bits";
-const NO_MARK = "only NRU uses it";
+const NO_MARK = "unused: only NRU marks fills";
 
 export interface ArrayOptions {
   policy?: Cite<Policy>;
@@ -106,7 +106,7 @@ export function ownCache(
 
 /** A paging-structure cache that is nowhere, or inside another structure. */
 export function placedCache(place: "none" | "l2" | "pde", source: string): Cited<WalkCache> {
-  const without = "no array of its own";
+  const without = "unused: no array of its own";
   return {
     place: cite(place, source),
     entries: cite(0, without),

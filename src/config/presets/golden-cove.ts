@@ -39,9 +39,9 @@ export const goldenCove: Preset = {
     clock: { walkers: cite(4, "estimate: not confirmed by a manual") },
     walk: { baseCycles: baseFromSurface("Golden Cove", 16, 7, 15), ...referencesOnly() },
     caches: {
-      l1: cacheLevel(cite(48 << 10, "Intel, 48 KB"), cite(12, "estimate: 12-way"), cite(5, CHIP)),
+      l1: cacheLevel(cite(48 << 10, "InstLatx64: 48 KB"), cite(12, "estimate: 12-way"), cite(5, CHIP)),
       l2: cacheLevel(
-        cite(2 << 20, "Intel, 2 MB (client 1.25 MB)"),
+        cite(2 << 20, "InstLatx64: 2 MB (client 1.25 MB)"),
         cite(16, "estimate: 16-way"),
         cite(15, CHIP),
       ),

@@ -34,8 +34,8 @@ export const haswell: Preset = {
     clock: { walkers: cite(1, "estimate: two walkers came with Skylake") },
     walk: { baseCycles: baseFromSurface("Haswell-E", 25, 8, 12), ...referencesOnly() },
     caches: {
-      l1: cacheLevel(cite(32 << 10, "Intel, 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
-      l2: cacheLevel(cite(256 << 10, "Intel, 256 KB"), cite(8, "estimate: 8-way"), cite(12, CHIP)),
+      l1: cacheLevel(cite(32 << 10, "InstLatx64: 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
+      l2: cacheLevel(cite(256 << 10, "InstLatx64: 256 KB"), cite(8, "estimate: 8-way"), cite(12, CHIP)),
       l3: cacheLevel(
         cite(16 << 20, "estimate: a power of two near the 15 MB of the i7-5820K"),
         cite(16, "estimate: gives a power-of-two number of sets"),

@@ -38,8 +38,8 @@ export const skylakeSp: Preset = {
     clock: { walkers: cite(2, `${MANUAL}: two page walks in parallel`) },
     walk: { baseCycles: baseFromSurface("Skylake-X", 26, 9, 14), ...referencesOnly() },
     caches: {
-      l1: cacheLevel(cite(32 << 10, "Intel, 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
-      l2: cacheLevel(cite(1 << 20, "Intel, 1 MB"), cite(16, "estimate: 16-way"), cite(14, CHIP)),
+      l1: cacheLevel(cite(32 << 10, "InstLatx64: 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
+      l2: cacheLevel(cite(1 << 20, "InstLatx64: 1 MB"), cite(16, "estimate: 16-way"), cite(14, CHIP)),
       l3: cacheLevel(
         cite(16 << 20, "estimate: a power of two near the 13.75 MB of the i9-7900X"),
         cite(16, "estimate: gives a power-of-two number of sets"),

@@ -26,8 +26,8 @@ export const zen2: Preset = {
     clock: { walkers: cite(2, "WikiChip, Zen 2") },
     walk: { baseCycles: baseFromSurface("Zen 2", 23, 7, 12), ...referencesOnly() },
     caches: {
-      l1: cacheLevel(cite(32 << 10, "AMD, 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
-      l2: cacheLevel(cite(512 << 10, "AMD, 512 KB"), cite(8, "estimate: 8-way"), cite(12, CHIP)),
+      l1: cacheLevel(cite(32 << 10, "InstLatx64: 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
+      l2: cacheLevel(cite(512 << 10, "InstLatx64: 512 KB"), cite(8, "estimate: 8-way"), cite(12, CHIP)),
       l3: cacheLevel(
         cite(16 << 20, "estimate: the 16 MB that four cores share"),
         cite(16, "estimate: 16-way"),

@@ -29,8 +29,8 @@ export const zen3: Preset = {
     clock: { walkers: cite(6, "AnandTech, Zen 3 microarchitecture") },
     walk: { baseCycles: baseFromSurface("Zen 3", 25, 7, 12), ...referencesOnly() },
     caches: {
-      l1: cacheLevel(cite(32 << 10, "AMD, 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
-      l2: cacheLevel(cite(512 << 10, "AMD, 512 KB"), cite(8, "estimate: 8-way"), cite(12, CHIP)),
+      l1: cacheLevel(cite(32 << 10, "InstLatx64: 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
+      l2: cacheLevel(cite(512 << 10, "InstLatx64: 512 KB"), cite(8, "estimate: 8-way"), cite(12, CHIP)),
       l3: cacheLevel(
         cite(32 << 20, "estimate: the 32 MB that eight cores share"),
         cite(16, "estimate: 16-way"),

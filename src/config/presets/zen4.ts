@@ -26,8 +26,8 @@ export const zen4: Preset = {
     clock: { walkers: cite(6, "as Zen 3: AnandTech, Zen 3 microarchitecture") },
     walk: { baseCycles: baseFromSurface("Zen 4", 19, 5, 14), ...referencesOnly() },
     caches: {
-      l1: cacheLevel(cite(32 << 10, "AMD, 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
-      l2: cacheLevel(cite(1 << 20, "AMD, 1 MB"), cite(8, "estimate: 8-way"), cite(14, CHIP)),
+      l1: cacheLevel(cite(32 << 10, "InstLatx64: 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
+      l2: cacheLevel(cite(1 << 20, "InstLatx64: 1 MB"), cite(8, "estimate: 8-way"), cite(14, CHIP)),
       l3: cacheLevel(
         cite(32 << 20, "estimate: the 32 MB that eight cores share"),
         cite(16, "estimate: 16-way"),

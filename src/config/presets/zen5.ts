@@ -67,8 +67,16 @@ export const zen5: Preset = {
       eagerAccessed: cite(false, "estimate: not published; flags are set when a walk succeeds"),
     },
     caches: {
-      l1: cacheLevel(cite(48 << 10, "AMD, 48 KB"), cite(12, "AMD: 64 sets x 12 ways"), cite(4, MEASURED)),
-      l2: cacheLevel(cite(1 << 20, "AMD, 1 MB"), cite(16, "AMD: 1024 sets x 16 ways"), cite(14, MEASURED)),
+      l1: cacheLevel(
+        cite(48 << 10, "InstLatx64: 48 KB"),
+        cite(12, `${FIT}: 64 sets x 12 ways`),
+        cite(4, MEASURED),
+      ),
+      l2: cacheLevel(
+        cite(1 << 20, "InstLatx64: 1 MB"),
+        cite(16, `${FIT}: 1024 sets x 16 ways`),
+        cite(14, MEASURED),
+      ),
       l3: cacheLevel(
         cite(32 << 20, `${FIT}: 32768 sets x 16 ways`),
         cite(16, FIT),

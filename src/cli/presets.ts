@@ -1,0 +1,79 @@
+import { citedRows, defaultPreset, findPreset, type Preset, presets } from "../config/index.js";
+import { parseArguments } from "./arguments.js";
+import { type Io, UsageError } from "./io.js";
+import { jsonText } from "./output.js";
+
+export const presetsHelp = `nestwalk presets [NAME] [--json]
+
+Lists the CPUs that can be modelled or, with NAME, every number of one of them and where it
+comes from. A source that begins with "estimate" is not a published number: replace it
+with --set where you know better.
+
+  --json               as JSON: [{name, title, notes, values: [{path, value, source}]}]
+
+Examples
+  nestwalk presets
+  nestwalk presets zen5
+  nestwalk compare traces/sqlite.nwt --cpu zen5 --set psc.nested.entries=256
+`;
+
+export async function presetsCommand(args: readonly string[], io: Io): Promise<number> {
+  const { values, positionals } = parseArguments("presets", args, { json: { type: "boolean" } });
+  if (values.help) {
+    io.stdout.write(presetsHelp);
+    return 0;
+  }
+  const [name, extra] = positionals;
+  if (extra !== undefined) throw new UsageError(`presets takes one NAME, but was also given "${extra}"`);
+  const chosen = name === undefined ? presets : [findPreset(name)];
+  if (values.json) {
+    io.stdout.write(
+      jsonText(chosen.map((p) => ({ name: p.name, title: p.title, notes: p.notes, values: citedRows(p) }))),
+    );
+    return 0;
+  }
+  const lines = name === undefined ? overview() : details(chosen[0]!);
+  io.stdout.write(`${lines.join("\n")}\n`);
+  return 0;
+}
+
+function isEstimate(source: string): boolean {
+  return source.startsWith("estimate");
+}
+
+/** Numbers of a preset with a published source, and all of them. */
+export function sourcedNumbers(preset: Preset): { published: number; all: number } {
+  const numbers = citedRows(preset).filter(
+    (row) => typeof row.value === "number" && !row.source.startsWith("unused"),
+  );
+  return { published: numbers.filter((row) => !isEstimate(row.source)).length, all: numbers.length };
+}
+
+function overview(): string[] {
+  const width = Math.max(...presets.map((p) => p.name.length)) + 2;
+  const title = Math.max(...presets.map((p) => p.title.length)) + 2;
+  return [
+    ...presets.map((p) => {
+      const { published, all } = sourcedNumbers(p);
+      const standard = p === defaultPreset ? ", the default" : "";
+      return `${p.name.padEnd(width)}${p.title.padEnd(title)}${published} of ${all} numbers published${standard}`;
+    }),
+    "",
+    "nestwalk presets NAME prints each number with its source.",
+  ];
+}
+
+function details(preset: Preset): string[] {
+  const rows = citedRows(preset).map((row) => ({
+    ...row,
+    text: Array.isArray(row.value) ? row.value.join(",") || "none" : String(row.value),
+  }));
+  const path = Math.max(...rows.map((row) => row.path.length)) + 2;
+  const value = Math.max(...rows.map((row) => row.text.length));
+  return [
+    `${preset.name}: ${preset.title}`,
+    ...preset.notes.map((note) => `  - ${note}`),
+    "",
+    ...rows.map((row) => `${row.path.padEnd(path)}${row.text.padStart(value)}  ${row.source}`),
+  ];
+}

@@ -1,0 +1,191 @@
+import { readFile } from "node:fs/promises";
+import {
+  type MachineConfig,
+  parseConfigFile,
+  parseTechniques,
+  resolveConfig,
+  type TechniqueName,
+  techniqueKeys,
+  techniqueName,
+  withRecordedMemory,
+} from "../config/index.js";
+import { simdSupported } from "../core.js";
+import { openFile } from "../node/files.js";
+import { ansi, plain } from "../report/style.js";
+import { comparisonTable } from "../report/table.js";
+import type { Result } from "../result.js";
+import { openTrace } from "../trace/open.js";
+import { type OptionSpecs, type Parsed, parseArguments, positional } from "./arguments.js";
+import { FailureError, type Io, mayColour, UsageError } from "./io.js";
+import { writeJson } from "./output.js";
+import { startProgress } from "./progress.js";
+
+/** What `compare` and `run` share: options, machines, the replay and what is said of it. */
+
+const options: OptionSpecs = {
+  technique: { type: "string", short: "t" },
+  cpu: { type: "string" },
+  "host-page": { type: "string" },
+  config: { type: "string" },
+  set: { type: "string", multiple: true },
+  json: { type: "string" },
+  quiet: { type: "boolean", short: "q" },
+  "allow-truncated": { type: "boolean" },
+  core: { type: "string" },
+};
+
+export const replayOptionsHelp = `  --cpu PRESET         CPU to model (default skylake-sp); nestwalk presets lists them
+  --host-page SIZE     4k, 2m or 1g: largest host page that backs the guest (default 4k)
+  --config FILE        JSON file with configuration keys; nestwalk schema describes them
+  --set KEY=VALUE      one key, such as clock.window=128; may be repeated
+  --json FILE          write the result as JSON; - writes it, and nothing else, to stdout
+  -q, --quiet          no table and no progress line
+  --allow-truncated    replay a trace that was cut short as far as it is whole
+  --core simd|scalar   build of the core (default: simd where the engine has it); same results
+
+Later wins: defaults, CPU preset, --config, --set in order, --technique and --host-page.`;
+
+export interface ReplayCommand {
+  name: "compare" | "run";
+  help: string;
+  /** Techniques when the user names none; undefined takes the configuration's. */
+  standard: TechniqueName[] | undefined;
+  most: number;
+}
+
+/** Replays a trace through the machines that the arguments describe; returns the exit code. */
+export async function replayCommand(
+  command: ReplayCommand,
+  args: readonly string[],
+  io: Io,
+): Promise<number> {
+  const parsed = parseArguments(command.name, args, options);
+  if (parsed.values.help) {
+    io.stdout.write(command.help);
+    return 0;
+  }
+  const { TRACE } = positional(command.name, parsed.positionals, "TRACE");
+  const core = coreBuild(text(parsed, "core"));
+  const configs = await machines(command, parsed);
+  const json = text(parsed, "json");
+  const quiet = parsed.values.quiet === true;
+
+  const trace = await openTrace(await openFile(TRACE), {
+    allowTruncated: parsed.values["allow-truncated"] === true,
+  });
+  const { ramMiB } = trace.header.recorded;
+  const progress = startProgress(io, configs.length, quiet);
+  const compare = io.compare ?? (await import("../compare.js")).compare;
+  let result: Result;
+  try {
+    result = await compare(
+      trace,
+      configs.map((config) => withRecordedMemory(config, ramMiB)),
+      { core, asked: asked(command.name, parsed, configs), onProgress: (at) => progress.update(at) },
+    );
+  } finally {
+    progress.end();
+  }
+  if (!quiet && json !== "-") {
+    const paint = mayColour(io, io.stdout) ? ansi : plain;
+    const lines = comparisonTable(result, { width: io.stdout.columns ?? 100, paint });
+    io.stdout.write(`${lines.join("\n")}\n`);
+  }
+  if (json !== undefined) await writeJson(io, json, result);
+  if (trace.truncated) {
+    const { offset, events } = trace.truncated;
+    io.stderr.write(
+      `nestwalk: ${trace.name} ends at byte ${offset}; its ${events} whole events were replayed\n`,
+    );
+  }
+  judge(result);
+  return 0;
+}
+
+function text(parsed: Parsed, option: string): string | undefined {
+  return parsed.values[option] as string | undefined;
+}
+
+function coreBuild(name: string | undefined): "simd" | "scalar" {
+  if (name === undefined) return simdSupported() ? "simd" : "scalar";
+  if (name !== "simd" && name !== "scalar")
+    throw new UsageError(`--core is "${name}"; it must be simd or scalar`);
+  if (name === "simd" && !simdSupported())
+    throw new FailureError("this JavaScript engine has no WebAssembly SIMD; use --core scalar");
+  return name;
+}
+
+/** One configuration for each technique. */
+async function machines(command: ReplayCommand, parsed: Parsed): Promise<MachineConfig[]> {
+  const technique = text(parsed, "technique");
+  const names = technique === undefined ? command.standard : parseTechniques(technique);
+  if (names && names.length > command.most)
+    throw new UsageError(
+      `run replays one machine, but --technique names ${names.length}; use nestwalk compare`,
+    );
+  const path = text(parsed, "config");
+  const page = text(parsed, "host-page");
+  const base = {
+    cpu: text(parsed, "cpu"),
+    file: path === undefined ? undefined : parseConfigFile(path, await configText(path)),
+    set: parsed.values.set as string[] | undefined,
+  };
+  const direct = page === undefined ? [] : [{ option: "--host-page", path: "host.page", value: page }];
+  if (names === undefined) return [resolveConfig({ ...base, options: direct })];
+  return names.map((name) =>
+    resolveConfig({
+      ...base,
+      options: [
+        ...Object.entries(techniqueKeys(name)).map(([key, value]) => ({
+          option: "--technique",
+          path: key,
+          value,
+        })),
+        ...direct,
+      ],
+    }),
+  );
+}
+
+async function configText(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const why =
+      code === "ENOENT" ? "does not exist" : code === "EISDIR" ? "is a folder" : `cannot be read (${code})`;
+    throw new UsageError(`--config ${path} ${why}`);
+  }
+}
+
+/** What the result says was asked for: what changes its numbers, not where it goes. */
+function asked(command: string, parsed: Parsed, configs: readonly MachineConfig[]): Record<string, unknown> {
+  const { cpu, config, set, "host-page": hostPage } = parsed.values;
+  return {
+    command,
+    technique: configs.map(techniqueName),
+    ...(cpu === undefined ? {} : { cpu }),
+    ...(config === undefined ? {} : { config }),
+    ...(set === undefined ? {} : { set }),
+    ...(hostPage === undefined ? {} : { hostPage }),
+  };
+}
+
+/** A result that contradicts itself or the recording is given, and then called what it is. */
+function judge({ machines, laws }: Result): void {
+  for (const machine of machines) {
+    const { oracle } = machine;
+    if (oracle.mismatches > 0)
+      throw new FailureError(
+        `${techniqueName(machine)} contradicts the recorded mapping in ${oracle.mismatches} of ${oracle.checked} accesses${oracle.first ? `; the first: ${oracle.first}` : ""}`,
+      );
+  }
+  for (const [who, list] of [
+    ...machines.map((m) => [techniqueName(m), m.laws] as const),
+    ["the comparison", laws] as const,
+  ]) {
+    const broken = list.find((law) => !law.holds);
+    if (broken)
+      throw new FailureError(`${who} breaks the conservation law "${broken.name}": ${broken.detail}`);
+  }
+}

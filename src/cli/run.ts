@@ -1,0 +1,21 @@
+import type { Io } from "./io.js";
+import { replayCommand, replayOptionsHelp } from "./replay.js";
+
+export const runHelp = `nestwalk run TRACE [options]
+
+Replays one recorded guest through one machine and prints what its memory accesses paid.
+The same as compare, without a second machine to compare with.
+
+  -t, --technique NAME native, shadow, ept or npt
+                       (default: what the configuration says; without one, ept)
+${replayOptionsHelp}
+
+Examples
+  nestwalk run traces/sqlite.nwt --technique npt --cpu zen5
+  nestwalk run traces/sqlite.nwt -t native --set caches.enabled=false --set caches.referenceCycles=20
+  nestwalk run traces/sqlite.nwt -t shadow --quiet --json shadow.json
+`;
+
+export function runCommand(args: readonly string[], io: Io): Promise<number> {
+  return replayCommand({ name: "run", help: runHelp, standard: undefined, most: 1 }, args, io);
+}

@@ -1,0 +1,241 @@
+import { techniqueName } from "../config/technique.js";
+import type { Law, MachineResult, Result, StructureCounts } from "../result.js";
+import { counted, fixed, grouped, overhead, percent } from "./numbers.js";
+import { type Paint, plain, type Tone } from "./style.js";
+
+export interface TableOptions {
+  /** Columns of the terminal; never more than 100 are used. */
+  width?: number;
+  paint?: Paint;
+}
+
+/** A row: its label, one cell a machine, and how it is painted. `undefined` cells leave the row a heading. */
+interface Row {
+  label: string;
+  cells?: string[];
+  tone?: Tone;
+}
+
+const MOST_WIDTH = 100;
+const LEAST_COLUMN = 13;
+const GAP = 2;
+
+/** The readable comparison: lines for a terminal. */
+export function comparisonTable(result: Result, options: TableOptions = {}): string[] {
+  const paint = options.paint ?? plain;
+  const width = Math.min(options.width ?? MOST_WIDTH, MOST_WIDTH);
+  const lines = [...heading(result, paint, width), ""];
+  const rows = allRows(result);
+  const label = Math.max(...rows.map((row) => row.label.length));
+  const cells = result.machines.map((_, i) =>
+    Math.max(LEAST_COLUMN, ...rows.map((row) => (row.cells?.[i] ?? "").length)),
+  );
+  for (const block of blocks(cells, width - label)) {
+    for (const row of rows) lines.push(rowLine(row, label, block, cells, paint));
+    lines.push("");
+  }
+  lines.push(...verdicts(result, paint, width));
+  return lines;
+}
+
+/** Machines that fit beside each other, by index; what does not fit comes below. */
+function blocks(cells: readonly number[], room: number): number[][] {
+  const found: number[][] = [[]];
+  let left = room;
+  for (const [i, cell] of cells.entries()) {
+    const last = found.at(-1)!;
+    if (left < cell + GAP && last.length > 0) {
+      found.push([i]);
+      left = room - cell - GAP;
+    } else {
+      last.push(i);
+      left -= cell + GAP;
+    }
+  }
+  return found;
+}
+
+function rowLine(row: Row, label: number, block: number[], widths: number[], paint: Paint): string {
+  const cells = row.cells
+    ? block.map((i) => " ".repeat(GAP) + row.cells![i]!.padStart(widths[i]!)).join("")
+    : "";
+  const line = (row.label.padEnd(label) + cells).trimEnd();
+  return row.tone && line !== "" ? paint(row.tone, line) : line;
+}
+
+function heading(result: Result, paint: Paint, width: number): string[] {
+  const { trace, machines } = result;
+  const events = `${counted(trace.accesses, "access", "accesses")}, ${counted(trace.events, "event")}`;
+  const { program, guest, kernel } = trace.recorded;
+  const system = [guest, kernel].filter(Boolean).join(", ");
+  const origin = program && system ? `${program} (${system})` : (program ?? system);
+  const setups = [...new Set(machines.map(setup))];
+  const cut = trace.truncated
+    ? [`truncated at byte ${grouped(trace.truncated.offset)}: only what is whole was replayed`]
+    : [];
+  return [
+    paint("title", `${trace.file}: ${events}`),
+    ...[...(origin ? [origin] : []), ...cut, ...setups].flatMap((line) =>
+      wrapped(line, width).map((part) => paint("dim", part)),
+    ),
+  ];
+}
+
+/** What the numbers are of, in a line. */
+function setup({ config }: MachineResult): string {
+  const { cpu, host, clock, caches } = config;
+  const memory = caches.enabled ? "page tables in caches" : `${caches.referenceCycles} cycles a reference`;
+  return `CPU ${cpu}; host pages of ${host.page}; ${memory}; window ${clock.window}`;
+}
+
+function allRows({ machines }: Result): Row[] {
+  const each = (cell: (m: MachineResult) => string): string[] => machines.map(cell);
+  const counter = (label: string, name: string): Row => ({
+    label,
+    cells: each((m) => grouped(m.counters[name] ?? 0)),
+  });
+  const perAccess = (m: MachineResult, cycles: number) =>
+    cycles === 0 ? "-" : fixed(cycles / (m.counters.accesses || 1), 3);
+  const native = machines.find((m) => m.technique === "native");
+  return [
+    { label: "", cells: each(techniqueName), tone: "head" },
+    counter("accesses", "accesses"),
+    ...hitRates(machines),
+    counter("page walks", "walks"),
+    {
+      label: "  per 1,000 accesses",
+      cells: each((m) => fixed((1000 * (m.counters.walks ?? 0)) / (m.counters.accesses || 1), 3)),
+    },
+    { label: "references per walk, mean", cells: each(meanReferences) },
+    counter("references per walk, maximum", "walkReferencesMax"),
+    counter("VM exits", "exits"),
+    ...exitRows(machines),
+    { label: "cycles", cells: each((m) => grouped(m.cycles.total)), tone: "head" },
+    { label: "  per access", cells: each((m) => perAccess(m, m.cycles.total)) },
+    ...partRows(machines, perAccess),
+    ...(native === undefined || machines.length < 2
+      ? []
+      : [
+          {
+            label: "overhead against native",
+            cells: each((m) => (m === native ? "-" : overhead(m.cycles.total, native.cycles.total))),
+            tone: "head" as const,
+          },
+        ]),
+  ];
+}
+
+const LEVELS = [
+  ["l1d", "L1D"],
+  ["l1i", "L1I"],
+  ["l2", "L2"],
+  ["l2i", "L2, instructions"],
+] as const;
+
+function hits(s: StructureCounts): number {
+  return s.hits4k + s.hits2m + s.hits1g;
+}
+
+function hitRates(machines: readonly MachineResult[]): Row[] {
+  const used = LEVELS.filter(([name]) => machines.some((m) => (m.structures[name]?.lookups ?? 0) > 0));
+  if (used.length === 0) return [];
+  const rows = used.map(([name, label]) => ({
+    label: `  ${label}`,
+    cells: machines.map((m) => {
+      const s = m.structures[name];
+      return s === undefined ? "-" : percent(hits(s), s.lookups);
+    }),
+  }));
+  return [{ label: "TLB hits" }, ...rows];
+}
+
+function meanReferences(m: MachineResult): string {
+  const walks = m.counters.walks ?? 0;
+  return walks === 0 ? "-" : fixed((m.counters.tableReferences ?? 0) / walks, 2);
+}
+
+/** Exits by reason, the most expensive first. */
+function exitRows(machines: readonly MachineResult[]): Row[] {
+  const cost = new Map<string, number>();
+  for (const { exits } of machines)
+    for (const { reason, count, cycles } of exits)
+      if (count > 0) cost.set(reason, (cost.get(reason) ?? 0) + cycles);
+  return [...cost]
+    .sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
+    .map(([reason]) => ({
+      label: `  ${reason}`,
+      cells: machines.map((m) => grouped(m.exits.find((e) => e.reason === reason)?.count ?? 0)),
+    }));
+}
+
+const PARTS = [
+  ["issue", "issue"],
+  ["tlb", "second-level TLB"],
+  ["walk", "page walks"],
+  ["walkerQueue", "waiting for a walker"],
+  ["data", "data"],
+  ["exitHardware", "exits, hardware"],
+  ["exitHandler", "exits, hypervisor"],
+] as const;
+
+/** Where the cycles of an access went; parts that are nothing everywhere are left out. */
+function partRows(
+  machines: readonly MachineResult[],
+  perAccess: (m: MachineResult, cycles: number) => string,
+): Row[] {
+  return PARTS.filter(([part]) => machines.some((m) => m.cycles[part] > 0)).map(([part, label]) => ({
+    label: `    ${label}`,
+    cells: machines.map((m) => perAccess(m, m.cycles[part])),
+  }));
+}
+
+/** Whether the laws hold, and what the oracle says. */
+function verdicts(result: Result, paint: Paint, width: number): string[] {
+  const lines: string[] = [];
+  const say = (tone: Tone, text: string) => {
+    for (const [i, line] of wrapped(text, width).entries())
+      lines.push(paint(tone, i === 0 ? line : `  ${line}`));
+  };
+  const groups: [string, readonly Law[]][] = [
+    ...result.machines.map((m): [string, Law[]] => [techniqueName(m), m.laws]),
+    ["all machines", result.laws],
+  ];
+  const broken = groups.flatMap(([who, laws]) => laws.filter((l) => !l.holds).map((l) => ({ who, ...l })));
+  const all = groups.reduce((n, [, laws]) => n + laws.length, 0);
+  if (broken.length === 0) say("good", `Conservation laws: all ${all} hold.`);
+  else say("bad", `Conservation laws: ${broken.length} of ${all} broken.`);
+  for (const { who, name, detail } of broken) say("bad", `  ${who}: ${name}: ${detail}`);
+  lines.push(...oracleLines(result, paint, width));
+  return lines;
+}
+
+function oracleLines({ machines }: Result, paint: Paint, width: number): string[] {
+  const texts = machines.map(({ oracle }) => {
+    const unknown = oracle.unknown > 0 ? `; ${grouped(oracle.unknown)} without a recorded mapping` : "";
+    return `${counted(oracle.checked, "access", "accesses")} checked against the recorded mapping, ${counted(oracle.mismatches, "mismatch", "mismatches")}${unknown}`;
+  });
+  const bad = machines.some(({ oracle }) => oracle.mismatches > 0);
+  const same = new Set(texts).size === 1;
+  const lines = same
+    ? [`Oracle: ${texts[0]}${machines.length > 1 ? " in every machine" : ""}.`]
+    : texts.map((text, i) => `Oracle, ${techniqueName(machines[i]!)}: ${text}.`);
+  for (const m of machines)
+    if (m.oracle.first) lines.push(`  first mismatch of ${techniqueName(m)}: ${m.oracle.first}`);
+  return lines.flatMap((line) => wrapped(line, width)).map((line) => paint(bad ? "bad" : "good", line));
+}
+
+/** A text in lines of at most `width`, broken at spaces. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  const indent = /^ */.exec(text)![0];
+  let line = "";
+  for (const word of text.trim().split(" ")) {
+    if (line !== "" && indent.length + line.length + 1 + word.length > width) {
+      lines.push(indent + line);
+      line = word;
+    } else {
+      line = line === "" ? word : `${line} ${word}`;
+    }
+  }
+  return [...lines, indent + line];
+}
