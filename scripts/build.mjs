@@ -7,7 +7,7 @@
  *   node scripts/build.mjs --core     the cores and src/generated only
  */
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { main as asc } from "assemblyscript/asc";
 import { declarations } from "./declarations.mjs";
@@ -37,8 +37,14 @@ writeFileSync("src/generated/version.ts", `export const version = "${version}";\
 writeFileSync("src/generated/declarations.ts", declarations("assembly"));
 
 if (!flags.includes("--core")) {
+  /* Compiled aside and then swapped in: a build that fails leaves the last good driver in place. */
+  const fresh = `build/dist-${process.pid}`;
+  const { status } = spawnSync("node_modules/.bin/tsc", ["-p", ".", "--outDir", fresh], { stdio: "inherit" });
+  if (status !== 0) {
+    rmSync(fresh, { recursive: true, force: true });
+    process.exit(1);
+  }
+  chmodSync(`${fresh}/cli/main.js`, 0o755);
   rmSync("dist", { recursive: true, force: true });
-  const { status } = spawnSync("node_modules/.bin/tsc", ["-p", "."], { stdio: "inherit" });
-  if (status !== 0) process.exit(1);
-  if (existsSync("dist/cli/main.js")) chmodSync("dist/cli/main.js", 0o755);
+  renameSync(fresh, "dist");
 }

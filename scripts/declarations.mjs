@@ -32,18 +32,21 @@ function described({ name, value, doc }) {
 export function declarations(folder) {
   const counters = readFileSync(`${folder}/counters.ts`, "utf8");
   const parameters = readFileSync(`${folder}/parameters.ts`, "utf8");
+  const tracepoints = readFileSync(`${folder}/tracepoints.ts`, "utf8");
   const list = (name, rows) =>
     `export const ${name}: readonly Declared[] = ${JSON.stringify(rows.map(described), null, 2)};\n`;
   const index = (name, rows) =>
     `export const ${name} = {\n${rows.map((m) => `  ${m.name}: ${m.value},`).join("\n")}\n} as const;\n`;
   const parameterRows = members(parameters, "Parameter");
   return [
-    "/** Written by scripts/build.mjs from assembly/counters.ts and assembly/parameters.ts. */",
+    "/** Written by scripts/build.mjs from assembly/counters.ts, tracepoints.ts and parameters.ts. */",
     "export interface Declared {\n  readonly name: string;\n  readonly value: number;\n  readonly unit: string;\n  readonly sentence: string;\n}",
     list("counters", members(counters, "Counter")),
     list("exitReasons", members(counters, "ExitReason")),
     list("structures", members(counters, "Structure")),
     list("structureCells", members(counters, "StructureCell")),
+    list("tracepoints", members(tracepoints, "Tracepoint")),
+    list("errorFamilies", members(tracepoints, "ErrorFamily")),
     index("Counter", members(counters, "Counter")),
     index("Parameter", parameterRows),
     `export const parameterCount = ${Math.max(...parameterRows.map((m) => m.value)) + 1};\n`,
