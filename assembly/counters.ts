@@ -161,6 +161,12 @@ export enum Counter {
   pages_2m,
   /** entries (gauge). 1 GiB mappings installed by the hypervisor. */
   pages_1g,
+  /** pages (gauge). Shadow pages that are not freed. */
+  mmu_shadow_pages,
+  /** entries (peak). Mappings that a guest page already had when one more was added. */
+  max_mmu_rmap_size,
+  /** pages (peak). Shadow pages of other guest frames met in one search of the hash. */
+  max_mmu_page_hash_collisions,
   /** pages. Shadow pages synchronized with their table. */
   shadowPagesSynced,
   /** walks. Walks of the guest's tables made by the hypervisor in software. */

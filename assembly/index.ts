@@ -23,3 +23,15 @@ export {
   embedWalk,
   embedWrite,
 } from "./embed";
+export {
+  driveAttempt,
+  driveEnter,
+  driveErrorCode,
+  driveHost,
+  driveInstruction,
+  driveInvlpg,
+  driveLoad,
+  driveMode,
+  driveStoreEntry,
+} from "./drive";
+export { errorCodesAddress, tracepointsAddress } from "./tracepoints";

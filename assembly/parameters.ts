@@ -134,6 +134,8 @@ export enum Parameter {
   shadowKernel,
   /** 1: a clean writable page is mapped read-only until its first write. */
   shadowDirtyTrap,
+  /** 1: INVLPG and loads of CR3 are emulated, as on an AMD CPU without decode assists; 0: the exit says what they do. */
+  shadowEmulateControls,
 
   COUNT,
 }

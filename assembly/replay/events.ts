@@ -5,6 +5,7 @@ import { invalidateAddress } from "../mmu/invalidation";
 import { hardwareControls, latchKeys, vpid } from "../mmu/tags";
 import { Parameter, parameter } from "../parameters";
 import {
+  enter,
   exitAlways,
   hostEvent,
   invlpg,
@@ -16,7 +17,7 @@ import {
   setTablePage,
   storeTableEntry,
 } from "../technique/technique";
-import { currentPcid, registers, setCpl } from "../vcpu/registers";
+import { currentPcid, registers, setCpl, setInstruction } from "../vcpu/registers";
 import {
   FETCH,
   MODE_IMPLICIT,
@@ -208,6 +209,7 @@ export function replay(length: u32): u32 {
       if ((head & 64) === 0) fetchEnd += sv();
       const size = (head >> 2) & 15;
       const va = fetchEnd;
+      setInstruction(va);
       fetchEnd = va + size;
       ++fetches;
       runPage = (fetchEnd - 1) & ~0xfff;
@@ -364,6 +366,7 @@ function event(type: u32): void {
     const gfn = uv();
     const frames = uv();
     hostEvent(<u32>what, gfn, frames);
+    enter();
     forgetFrames();
   } else {
     stop = Stop.unknownRecord;

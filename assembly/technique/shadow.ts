@@ -1,15 +1,238 @@
+import { Counter, count, ExitReason } from "../counters";
+import { hostAddressOf } from "../hypervisor/backing";
+import { exit } from "../hypervisor/exits";
+import { read64 } from "../memory/physical";
+import { invalidateAddressOfVpid } from "../mmu/invalidation";
+import { retag, vpid } from "../mmu/tags";
+import { Parameter, parameter } from "../parameters";
+import { cr3, currentPcid, guest, registers, rootOf, setCr3Value } from "../vcpu/registers";
+import {
+  CR0_PG,
+  CR0_WP,
+  CR3_NO_FLUSH,
+  CR3_PCID,
+  CR4_LA57,
+  CR4_PAE,
+  CR4_PCIDE,
+  CR4_PGE,
+  CR4_PKE,
+  CR4_PSE,
+  CR4_SMAP,
+  CR4_SMEP,
+  EFER_LMA,
+  EFER_LME,
+  EFER_NXE,
+} from "../x86/control";
+import { ACCESSED, DIRTY } from "../x86/entries";
 import { Outcome } from "../x86/fault";
 import { Resolution } from "./resolution";
+import { configureCache, firstOf, nextOf, shadows } from "./shadow/cache";
+import { configureEmulate, emulateInstruction, storeMade } from "./shadow/emulate";
+import { configureFault, resolveFault } from "./shadow/fault";
+import { configureGuestWalk } from "./shadow/guest-walk";
+import { configureHardware, followGuest } from "./shadow/hardware";
+import { hostShare, hostUnmap, startDirtyLog } from "./shadow/host";
+import { configureInvalidate, invalidateAll, invalidateOn } from "./shadow/invalidate";
+import { configurePrefetch } from "./shadow/prefetch";
+import { enterGuest, FLUSH_CURRENT, FLUSH_GUEST, request, requestFlush, SYNC } from "./shadow/requests";
+import {
+  configureRoots,
+  currentRoot,
+  pcidOf,
+  releaseAllRoots,
+  releaseRootsOf,
+  rootAt,
+  rootsKept,
+  switchRoot,
+} from "./shadow/roots";
+import { configureSync } from "./shadow/sync";
+import { configureUnsync } from "./shadow/unsync";
+import { clearSlot } from "./shadow/zap";
 
-export function startShadow(): void {}
-export function resolveShadow(outcome: Outcome, va: u64, access: u32): Resolution {
-  return Resolution.guestFault;
+/**
+ * Shadow paging as Linux KVM does it: the hardware walks tables that the hypervisor derives from the guest's, and every
+ * fault, CR3 load and INVLPG exits. This file is what the guest does; shadow/ is what the hypervisor does then.
+ */
+
+/** Whether the guest runs: until its first access its registers are being set, and nothing exits. */
+let running = false;
+/** INVLPG and loads of CR3 are emulated, by a CPU that does not decode them at the exit. */
+let emulatesControls = false;
+
+export function startShadow(): void {
+  running = false;
+  emulatesControls = parameter(Parameter.shadowEmulateControls) !== 0;
+  configureCache();
+  configureEmulate();
+  configureFault();
+  configureGuestWalk();
+  configureInvalidate();
+  configurePrefetch();
+  configureRoots();
+  configureSync();
+  configureUnsync();
+  configureHardware();
 }
-export function loadCr0(value: u64): void {}
-export function loadCr3(value: u64): void {}
-export function loadCr4(value: u64): void {}
-export function loadEfer(value: u64): void {}
-export function invlpg(va: u64): void {}
-export function invpcid(type: u32, pcid: u32, va: u64): void {}
-export function tableEntryStored(gpa: u64, value: u64): void {}
-export function tablePageReplaced(gfn: u64, content: usize): void {}
+
+/** The handler is done: back to the guest. */
+function leave(reason: ExitReason): void {
+  enterGuest();
+  exit(reason);
+}
+
+export function resolveShadow(outcome: Outcome, va: u64, access: u32): Resolution {
+  if (outcome === Outcome.generalProtection) return Resolution.guestFault;
+  if (!running) {
+    running = true;
+    enterGuest();
+    return Resolution.retry;
+  }
+  const resolution = resolveFault(va, access);
+  leave(ExitReason.page_fault);
+  return resolution;
+}
+
+/** The mode changed: roots of the old one are let go, their pages stay cached. KVM: `kvm_mmu_reset_context`. */
+function resetContext(): void {
+  releaseAllRoots();
+  followGuest();
+}
+
+const TASK_SWITCHED: u64 = 1 << 3;
+
+export function loadCr0(value: u64): void {
+  const changed = registers.cr0 ^ value;
+  registers.cr0 = value;
+  if (!running) {
+    followGuest();
+    return;
+  }
+  if ((changed & CR0_PG) !== 0 && (value & CR0_PG) === 0) request(FLUSH_GUEST);
+  if ((changed & (CR0_PG | CR0_WP)) !== 0) resetContext();
+  else followGuest();
+  /* TS is the guest's own. KVM: `KVM_POSSIBLE_CR0_GUEST_BITS`. */
+  if ((changed & ~TASK_SWITCHED) !== 0) leave(ExitReason.write_cr0);
+}
+
+const CR4_ROLE: u64 = CR4_PSE | CR4_PAE | CR4_LA57 | CR4_SMEP | CR4_SMAP | CR4_PKE;
+
+/** KVM: `kvm_post_set_cr4`. */
+export function loadCr4(value: u64): void {
+  const changed = registers.cr4 ^ value;
+  registers.cr4 = value;
+  if (!running) {
+    followGuest();
+    return;
+  }
+  if (changed === 0) return;
+  if ((changed & CR4_ROLE) !== 0) resetContext();
+  else followGuest();
+  const pcidsOff = (changed & CR4_PCIDE) !== 0 && (value & CR4_PCIDE) === 0;
+  if ((changed & CR4_PCIDE) !== 0 && !pcidsOff) releaseAllRoots();
+  if ((changed & CR4_PGE) !== 0 || pcidsOff) request(FLUSH_GUEST);
+  else if ((changed & CR4_PAE) !== 0 || (changed & value & CR4_SMEP) !== 0) request(FLUSH_CURRENT);
+  leave(ExitReason.write_cr4);
+}
+
+export function loadEfer(value: u64): void {
+  const changed = registers.efer ^ value;
+  registers.efer = value;
+  if (!running) {
+    followGuest();
+    return;
+  }
+  if ((changed & (EFER_NXE | EFER_LME | EFER_LMA)) !== 0) resetContext();
+  if (changed !== 0) leave(ExitReason.wrmsr);
+}
+
+/** KVM: `kvm_set_cr3`, `kvm_mmu_new_pgd`. */
+export function loadCr3(value: u64): void {
+  const pcids = (registers.cr4 & CR4_PCIDE) !== 0;
+  const kept = pcids ? value & ~CR3_NO_FLUSH : value;
+  if (!running) {
+    setCr3Value(kept);
+    followGuest();
+    return;
+  }
+  if (emulatesControls) emulateInstruction();
+  if (kept !== cr3) {
+    setCr3Value(kept);
+    guest.root = rootOf(kept);
+    if (switchRoot(kept)) currentRoot().flood = 0;
+  }
+  if (!pcids || (value & CR3_NO_FLUSH) === 0) flushPcid(<u32>(pcids ? kept & CR3_PCID : 0));
+  retag();
+  leave(ExitReason.write_cr3);
+}
+
+/** The guest flushes a PCID; roots that are not cached are synchronized when they are loaded. KVM: `kvm_invalidate_pcid`. */
+function flushPcid(pcid: u32): void {
+  if (currentPcid() === pcid) request(SYNC | FLUSH_CURRENT);
+  if ((registers.cr4 & CR4_PCIDE) !== 0) releaseRootsOf(pcid);
+}
+
+export function invlpg(va: u64): void {
+  if (!running) return;
+  if (emulatesControls) emulateInstruction();
+  count(Counter.invlpg);
+  invalidateAll(va);
+  invalidateAddressOfVpid(vpid, va);
+  leave(ExitReason.invlpg);
+}
+
+/** KVM: `kvm_handle_invpcid`, `kvm_mmu_invpcid_gva`. */
+export function invpcid(type: u32, pcid: u32, va: u64): void {
+  if (!running) return;
+  if (type === 0) {
+    let any = false;
+    for (let i: u32 = 0, n = rootsKept(); i < n; ++i) {
+      if (rootAt(i).isNone() || (i === 0 ? currentPcid() : pcidOf(i)) !== pcid) continue;
+      invalidateOn(rootAt(i), va);
+      any = true;
+    }
+    count(Counter.invlpg);
+    if (any) invalidateAddressOfVpid(vpid, va);
+  } else if (type === 1) {
+    flushPcid(pcid);
+  } else {
+    /* The sptes know no global pages, so what spares these spares nothing. */
+    request(FLUSH_GUEST);
+  }
+  leave(ExitReason.invpcid);
+}
+
+export function tableEntryStored(gpa: u64, value: u64): void {
+  storeMade(gpa, value);
+}
+
+/**
+ * A frame becomes a table with a content that no store was seen of. What a page in sync holds of the former content goes.
+ */
+export function tablePageReplaced(gfn: u64, content: usize): void {
+  if (!running) return;
+  const table = hostAddressOf(gfn << 12);
+  let flush = false;
+  for (let page = firstOf(gfn); !page.isNone(); page = nextOf(page)) {
+    if (!shadows(page, gfn) || page.unsync) continue;
+    for (let slot: u32 = 0; slot < 512; ++slot) {
+      if (page.spte(slot) === 0) continue;
+      const changed = read64(table + (slot << 3)) ^ load<u64>(content + ((<usize>slot) << 3));
+      if ((changed & ~(ACCESSED | DIRTY)) !== 0 && clearSlot(page, slot)) flush = true;
+    }
+  }
+  if (!flush) return;
+  requestFlush();
+  enterGuest();
+}
+
+/** The host takes memory away (1), shares it (2) or starts a dirty log (3). */
+export function hostEvent(what: u32, gfn: u64, frames: u64): void {
+  if (what === 1) hostUnmap(gfn, frames);
+  else if (what === 2) hostShare(gfn, frames);
+  else if (what === 3) startDirtyLog(gfn, frames);
+}
+
+/** What the host's doing left to be done is done before the guest goes on. */
+export function enter(): void {
+  if (running) enterGuest();
+}

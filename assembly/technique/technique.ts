@@ -104,5 +104,12 @@ export function exitAlways(reason: ExitReason): void {
   if (technique !== NATIVE) exit(reason);
 }
 
+/** The guest goes on after something that it did not cause. */
+export function enter(): void {
+  if (technique === SHADOW) shadow.enter();
+}
+
 /** The host takes memory away (1), shares it (2) or starts a dirty log (3). */
-export function hostEvent(what: u32, gfn: u64, frames: u64): void {}
+export function hostEvent(what: u32, gfn: u64, frames: u64): void {
+  if (technique === SHADOW) shadow.hostEvent(what, gfn, frames);
+}

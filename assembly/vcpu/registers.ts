@@ -22,6 +22,12 @@ export let cr3: u64 = 0;
 /** Current privilege level. */
 export let cpl: u32 = 0;
 
+/** Linear address of the instruction under way, which an emulating hypervisor reads. */
+export let instruction: u64 = 0;
+export function setInstruction(va: u64): void {
+  instruction = va;
+}
+
 /** The guest's tables. */
 export const guest = new Dimension();
 

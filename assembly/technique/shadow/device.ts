@@ -1,0 +1,44 @@
+import { Counter, count } from "../../counters";
+import { Parameter, parameter } from "../../parameters";
+import { registers } from "../../vcpu/registers";
+import { KIND } from "../../x86/access";
+import { allows, modeOf } from "../../x86/rights";
+import { walked } from "./guest-walk";
+import { currentRoot } from "./roots";
+import { childOf, ShadowPage, slotOf } from "./shadow-page";
+import { ACCESS_ALL, deviceEntry, deviceFrame, isDeviceEntry, isLeaf, isPresent } from "./spte";
+import { clearSlot } from "./zap";
+
+/**
+ * Device memory: an entry with a reserved bit makes each access exit, and says at the exit which frame it is, so that
+ * the guest's tables need not be walked again. KVM: `mark_mmio_spte`, `handle_mmio_page_fault`.
+ */
+
+/** Installs the entry. A host with 52 address bits has no reserved bit: its entries stay empty. */
+export function mapDevice(page: ShadowPage, va: u64, gfn: u64): void {
+  if (parameter(Parameter.hostAddressBits) === 52) return;
+  const slot = slotOf(va, 1);
+  clearSlot(page, slot);
+  count(Counter.pf_mmio_spte_created);
+  page.setSpte(slot, deviceEntry(gfn, walked.access & ACCESS_ALL));
+}
+
+/** Whether `va` leads to such an entry that allows the access; leaves the guest-physical address in `walked`. */
+export function knownDevice(va: u64, access: u32): bool {
+  let page = currentRoot();
+  while (!page.isNone()) {
+    const level = page.level();
+    const spte = page.spte(slotOf(va, level));
+    if (isPresent(spte) && !isLeaf(spte, level)) {
+      page = childOf(spte);
+      continue;
+    }
+    if (!isDeviceEntry(spte)) return false;
+    const rights = <u32>(spte >> 1) & 3;
+    if (!allows(rights, access & KIND, modeOf(access, registers.ac), registers.cr0, registers.cr4))
+      return false;
+    walked.address = (deviceFrame(spte) << 12) | (va & 0xfff);
+    return true;
+  }
+  return false;
+}

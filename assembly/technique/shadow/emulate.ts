@@ -1,0 +1,90 @@
+import { add, Counter, count } from "../../counters";
+import { workedEmulation } from "../../hypervisor/exits";
+import { Parameter, parameter } from "../../parameters";
+import { Tracepoint, trace } from "../../tracepoints";
+import { cpl, instruction } from "../../vcpu/registers";
+import { FETCH, USER } from "../../x86/access";
+import { PF_FETCH, PF_USER, PF_WRITE } from "../../x86/fault";
+import { firstOf, nextOf, shadows } from "./cache";
+import { walkGuest } from "./guest-walk";
+import { requestFlush } from "./requests";
+import { hasFourByteEntries, quadrantOf } from "./role";
+import { ShadowPage } from "./shadow-page";
+import { clearSlot, commitZaps, prepareZap } from "./zap";
+
+/** Instructions that the hypervisor carries out, above all stores into protected tables. */
+
+let flooding: u32 = 3;
+
+export function configureEmulate(): void {
+  flooding = parameter(Parameter.shadowFlooding);
+}
+
+/** The instruction is read through the guest's tables. */
+export function emulateInstruction(): void {
+  workedEmulation();
+  trace(Tracepoint.emulate_insn);
+  const user = cpl === 3;
+  walkGuest(instruction, FETCH | (user ? USER : 0), PF_FETCH | (user ? PF_USER : 0));
+}
+
+/** Address of the last emulated store, and how many upper entries it took away; its value is not known before it is made. */
+let storeAddress: u64 = u64.MAX_VALUE;
+let upperCleared: u32 = 0;
+
+/** A store to `gpa`. */
+export function emulateStore(va: u64, access: u32, gpa: u64): void {
+  emulateInstruction();
+  walkGuest(va, access, PF_WRITE | (access & USER ? PF_USER : 0));
+  trackWrite(gpa);
+}
+
+/** An emulated store changes an entry that may be shadowed. KVM: `kvm_mmu_track_write`, before `kvm_mmu_pte_write`. */
+function trackWrite(gpa: u64): void {
+  const gfn = gpa >> 12;
+  let flush = false;
+  storeAddress = gpa;
+  upperCleared = 0;
+  count(Counter.mmu_pte_write);
+  for (let page = firstOf(gfn); !page.isNone(); page = nextOf(page)) {
+    if (!shadows(page, gfn)) continue;
+    if (isFlooded(page)) {
+      prepareZap(page);
+      count(Counter.mmu_flooded);
+      continue;
+    }
+    if (clearWritten(page, <u32>gpa & 0xfff)) flush = true;
+  }
+  if (!commitZaps() && flush) requestFlush();
+}
+
+/** Many stores and no walk between them: the frame is probably no table any more. Level-1 tables go out of sync instead. */
+function isFlooded(page: ShadowPage): bool {
+  if (page.level() === 1) return false;
+  return ++page.flood >= flooding && flooding !== 0;
+}
+
+/** Clears the slots made from the entry at `offset`. An entry of 4 bytes above level 1 makes two. KVM: `get_written_sptes`. */
+function clearWritten(page: ShadowPage, offset: u32): bool {
+  const upper = page.level() > 1;
+  if (!hasFourByteEntries(page.role)) {
+    if (upper) ++upperCleared;
+    return clearSlot(page, offset >> 3);
+  }
+  const entry = (offset & ~7) >> 2;
+  let present = false;
+  for (let i = entry; i < entry + 2; ++i) {
+    const slot = upper ? i << 1 : i;
+    if (slot >> 9 !== quadrantOf(page.role)) continue;
+    if (clearSlot(page, slot & 511)) present = true;
+    if (upper && clearSlot(page, (slot & 511) + 1)) present = true;
+    if (upper) upperCleared += 2;
+  }
+  return present;
+}
+
+/** The store is made: KVM counts the upper entries that it replaced by something. */
+export function storeMade(gpa: u64, value: u64): void {
+  if (gpa === storeAddress && value !== 0) add(Counter.mmu_pde_zapped, upperCleared);
+  storeAddress = u64.MAX_VALUE;
+}

@@ -1,0 +1,195 @@
+import { Counter, count } from "../../counters";
+import { hostFrameOf, isDevice } from "../../hypervisor/backing";
+import { faultIn, HostPage, hostLevelOf, isDirtyLogged } from "../../hypervisor/host-page";
+import { Parameter, parameter } from "../../parameters";
+import { ErrorFamily, Tracepoint, traceCode, traceLevel } from "../../tracepoints";
+import { guest, registers } from "../../vcpu/registers";
+import { KIND, SHADOW_STACK, USER, WRITE } from "../../x86/access";
+import { CR0_WP, CR4_PKS, CR4_SMAP, CR4_SMEP } from "../../x86/control";
+import { fault, PF_PRESENT, PF_RESERVED, PF_WRITE } from "../../x86/fault";
+import { RIGHT_EXECUTE, RIGHT_USER, RIGHT_WRITE } from "../../x86/rights";
+import { Resolution, setEmulatedAddress } from "../resolution";
+import { getPage, makeRoom } from "./cache";
+import { knownDevice, mapDevice } from "./device";
+import { emulateInstruction, emulateStore } from "./emulate";
+import { tableAccess, tableFrame, walked, walkGuest } from "./guest-walk";
+import { forgetCopied } from "./host";
+import { invalidateOn } from "./invalidate";
+import { Asker, Leaf, setLeaf } from "./leaf";
+import { descend } from "./link";
+import { prefetch } from "./prefetch";
+import { requestFlush } from "./requests";
+import { roleOf } from "./role";
+import { currentRoot } from "./roots";
+import { childOf, ShadowPage, slotOf } from "./shadow-page";
+import { isLeaf, isPresent } from "./spte";
+import { syncChildren } from "./sync";
+import { allowsLeaf, isTracked } from "./tracking";
+import { clearSlot } from "./zap";
+
+/** A page fault that exited. KVM: `FNAME(page_fault)`, `FNAME(fetch)`. */
+
+let checksSelfMapping = true;
+let roomFirst = false;
+
+export function configureFault(): void {
+  checksSelfMapping = parameter(Parameter.shadowKernel) < 612;
+  roomFirst = parameter(Parameter.shadowKernel) >= 612;
+}
+
+/** What comes of the fault that `fault` describes, with the hardware's error code. */
+export function resolveFault(va: u64, access: u32): Resolution {
+  const code = fault.errorCode;
+  traceCode(ErrorFamily.page_fault_err, code);
+  if (code & PF_RESERVED && knownDevice(va, access)) {
+    setEmulatedAddress(walked.address);
+    emulateInstruction();
+    return Resolution.emulated;
+  }
+  count(Counter.pf_taken);
+  if (!walkGuest(va, access, code & ~PF_RESERVED)) {
+    /* The TLB must not hold more than the guest was told. KVM: `kvm_inject_emulated_page_fault`. */
+    if ((fault.errorCode & (PF_PRESENT | PF_RESERVED)) === PF_PRESENT) invalidateOn(currentRoot(), va);
+    count(Counter.pf_guest);
+    return Resolution.guestFault;
+  }
+  const gpa = walked.address;
+  const gfn = gpa >> 12;
+  if ((code & (PF_PRESENT | PF_WRITE)) === (PF_PRESENT | PF_WRITE) && isTracked(gfn)) {
+    clearFlood(va);
+    return emulate(va, access, gpa);
+  }
+  if (isDevice(gfn)) return resolveDevice(va, gpa);
+  if (access & SHADOW_STACK) return emulate(va, access, gpa);
+  const write = (access & KIND) === WRITE;
+  const most: u32 = checksSelfMapping && mapsItsTables(gfn, access) ? 1 : walked.level;
+  const hostPage = faultIn(gfn, write);
+  if (hostPage === HostPage.copied) {
+    forgetCopied(gfn);
+    return Resolution.retry;
+  }
+
+  if (write && !(walked.access & RIGHT_WRITE)) {
+    /*
+     * Only CR0.WP = 0 lets this write pass, which the hardware never has: the page becomes a writable page of the
+     * supervisor. KVM loses SMAP and the key on such a page; where they count, the write is emulated instead.
+     */
+    if (walked.access & RIGHT_USER && (registers.cr4 & (CR4_SMAP | CR4_PKS)) !== 0)
+      return emulate(va, access, gpa);
+    walked.access = (walked.access | RIGHT_WRITE) & ~RIGHT_USER;
+    if (registers.cr4 & CR4_SMEP) walked.access &= ~RIGHT_EXECUTE;
+  }
+  if (roomFirst) makeRoom();
+  if (currentRoot().invalid) return Resolution.retry;
+  if (!roomFirst) makeRoom();
+
+  const leaf = fetch(va, gfn, most, write, hostPage === HostPage.writable);
+  if (leaf === Leaf.emulate) return emulate(va, access, gpa);
+  count(leaf === Leaf.spurious ? Counter.pf_spurious : Counter.pf_fixed);
+  return Resolution.retry;
+}
+
+/** The access is a store into a table that must not be written unseen: the hypervisor makes it. */
+function emulate(va: u64, access: u32, gpa: u64): Resolution {
+  count(Counter.pf_emulate);
+  emulateStore(va, access, gpa);
+  setEmulatedAddress(gpa);
+  return Resolution.emulated;
+}
+
+function resolveDevice(va: u64, gpa: u64): Resolution {
+  makeRoom();
+  if (currentRoot().invalid) return Resolution.retry;
+  mapDevice(fetchPage(va, gpa >> 12, 1), va, gpa >> 12);
+  count(Counter.pf_emulate);
+  emulateInstruction();
+  setEmulatedAddress(gpa);
+  return Resolution.emulated;
+}
+
+/** A walk came by the tables of `va`: they are in use as tables. KVM: `shadow_page_table_clear_flood`. */
+function clearFlood(va: u64): void {
+  let page = currentRoot();
+  while (true) {
+    page.flood = 0;
+    const level = page.level();
+    const spte = page.spte(slotOf(va, level));
+    if (!isPresent(spte) || isLeaf(spte, level)) return;
+    page = childOf(spte);
+  }
+}
+
+/**
+ * Whether the writable page that is mapped holds one of the tables that map it: a large leaf would be broken up at once.
+ * KVM 6.1: `FNAME(is_self_change_mapping)`.
+ */
+function mapsItsTables(gfn: u64, access: u32): bool {
+  if (!(walked.access & RIGHT_WRITE) && ((registers.cr0 & CR0_WP) !== 0 || (access & USER) !== 0))
+    return false;
+  const shift = 9 * (walked.level - 1);
+  for (let level = walked.level; level <= guest.top; ++level) {
+    if ((gfn ^ tableFrame(level)) >> shift === 0) return true;
+  }
+  return false;
+}
+
+/** The shadow page that the leaf of level `goal` for `va` belongs in, with everything above it. */
+function fetchPage(va: u64, gfn: u64, goal: u32): ShadowPage {
+  let page = currentRoot();
+  let level = page.level();
+  for (; level > walked.level; --level) {
+    page.flood = 0;
+    const slot = slotOf(va, level);
+    const spte = page.spte(slot);
+    if (isPresent(spte) && !isLeaf(spte, level)) {
+      page = childOf(spte);
+      continue;
+    }
+    const child = getPage(tableFrame(level - 1), roleOf(level - 1, false, tableAccess(level - 1)));
+    /* The guest need not flush when it makes an entry present, so what is linked must be up to date. */
+    if (child.unsyncChildren !== 0) syncChildren(child);
+    page = descend(page, slot, child);
+  }
+  traceLevel(Tracepoint.spte_requested_L1, goal);
+  for (; level > goal; --level) {
+    page.flood = 0;
+    const slot = slotOf(va, level);
+    const spte = page.spte(slot);
+    if (isPresent(spte) && !isLeaf(spte, level)) {
+      const child = childOf(spte);
+      if (child.access() === walked.access) {
+        page = child;
+        continue;
+      }
+      clearSlot(page, slot);
+      requestFlush();
+    }
+    const first = gfn & ~(((<u64>1) << (9 * (level - 1))) - 1);
+    page = descend(page, slot, getPage(first, roleOf(level - 1, true, walked.access)));
+  }
+  page.flood = 0;
+  return page;
+}
+
+function fetch(va: u64, gfn: u64, most: u32, write: bool, hostWritable: bool): Leaf {
+  let goal: u32 = 1;
+  if (most > 1 && !isDirtyLogged(gfn)) {
+    goal = min(most, hostLevelOf(gfn));
+    while (!allowsLeaf(gfn, goal)) --goal;
+  }
+  const page = fetchPage(va, gfn, goal);
+  const slot = slotOf(va, goal);
+  const first = gfn & ~(((<u64>1) << (9 * (goal - 1))) - 1);
+  const leaf = setLeaf(
+    page,
+    slot,
+    walked.access,
+    first,
+    hostFrameOf(first),
+    Asker.fault,
+    write,
+    hostWritable,
+  );
+  if (leaf !== Leaf.spurious) prefetch(page, slot);
+  return leaf;
+}

@@ -1,0 +1,46 @@
+import { logStores, takePage } from "../../hypervisor/host-page";
+import { Tracepoint, trace } from "../../tracepoints";
+import { requestFlush } from "./requests";
+import { dropMappings, writeProtect } from "./rmap";
+
+/** What the host does to the guest's memory, as the shadow pages hear of it. */
+
+/** KVM: `kvm_unmap_gfn_range`. A large leaf goes with any page of its range. */
+function dropPage(gfn: u64): bool {
+  let any = false;
+  for (let level: u32 = 1; level <= 3; ++level) if (dropMappings(gfn, level)) any = true;
+  return any;
+}
+
+/** The host takes pages away in one call; the flush is served when the guest goes on. */
+export function hostUnmap(gfn: u64, frames: u64): void {
+  trace(Tracepoint.unmap_hva_range);
+  let any = false;
+  for (let i = gfn; i < gfn + frames; ++i) {
+    if (dropPage(i)) any = true;
+    takePage(i);
+  }
+  if (any) requestFlush();
+}
+
+/** The host replaces the zero page by a copy. */
+export function forgetCopied(gfn: u64): void {
+  trace(Tracepoint.unmap_hva_range);
+  if (dropPage(gfn)) requestFlush();
+}
+
+/** Pages that were the same become one, read-only until they are written: for the guest's mappings, taken away. */
+export function hostShare(gfn: u64, frames: u64): void {
+  hostUnmap(gfn, frames);
+}
+
+/** Every page is protected until its first store, and large leaves are broken up. KVM: `kvm_mmu_slot_apply_flags`. */
+export function startDirtyLog(gfn: u64, frames: u64): void {
+  logStores(gfn, frames);
+  let changed = false;
+  for (let i = gfn; i < gfn + frames; ++i) {
+    for (let level: u32 = 2; level <= 3; ++level) if (dropMappings(i, level)) changed = true;
+    if (writeProtect(i, true)) changed = true;
+  }
+  if (changed) requestFlush();
+}

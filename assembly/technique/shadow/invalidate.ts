@@ -1,0 +1,44 @@
+import { Parameter, parameter } from "../../parameters";
+import { install } from "./prefetch";
+import { requestFlush } from "./requests";
+import { rootAt, rootsKept } from "./roots";
+import { childOf, ShadowPage, slotOf } from "./shadow-page";
+import { isLeaf, isPresent } from "./spte";
+import { syncEntry } from "./sync";
+import { clearSlot } from "./zap";
+
+/** The guest flushes one address: only pages that are not in sync can hold something old. */
+
+/** Linux 6.1 drops the entry and installs what the guest's entry says now; later ones synchronize the entry. */
+let drops = true;
+
+export function configureInvalidate(): void {
+  drops = parameter(Parameter.shadowKernel) < 612;
+}
+
+/** Under one root. KVM: `FNAME(invlpg)` (6.1), `__kvm_mmu_invalidate_addr` (6.12). */
+export function invalidateOn(root: ShadowPage, va: u64): void {
+  let page = root;
+  while (!page.isNone()) {
+    const level = page.level();
+    const slot = slotOf(va, level);
+    const spte = page.spte(slot);
+    const last = level === 1 || (isPresent(spte) && isLeaf(spte, level));
+    if (drops) {
+      if (last) {
+        if (!page.unsync) return;
+        if (clearSlot(page, slot)) requestFlush();
+        install(page, slot, false);
+      }
+    } else if (page.unsync && spte !== 0) {
+      if (syncEntry(page, slot)) requestFlush();
+    }
+    if (last || page.unsyncChildren === 0 || !isPresent(spte)) return;
+    page = childOf(spte);
+  }
+}
+
+/** INVLPG reaches global pages, whatever the PCID: all roots. */
+export function invalidateAll(va: u64): void {
+  for (let i: u32 = 0, n = rootsKept(); i < n; ++i) invalidateOn(rootAt(i), va);
+}

@@ -1,0 +1,140 @@
+import { Parameter, parameter } from "../../parameters";
+import { cr3, guest } from "../../vcpu/registers";
+import { CR3_PCID } from "../../x86/control";
+import { getPage, makeRoom } from "./cache";
+import { shadow } from "./hardware";
+import { rootRole } from "./role";
+import { NONE, ShadowPage } from "./shadow-page";
+import { syncChildren } from "./sync";
+import { commitZaps, prepareZap } from "./zap";
+
+/**
+ * The root that the hardware walks, and those of the address spaces before, each found again by the whole value of CR3.
+ * KVM: `struct kvm_mmu_root_info`, `fast_pgd_switch`, `kvm_mmu_free_roots`.
+ */
+const MOST: u32 = 3;
+/** 0 is the current root; the least recent is last. */
+const pages = new StaticArray<usize>(<i32>MOST + 1);
+const values = new StaticArray<u64>(<i32>MOST + 1);
+/** Roots in use: 1 and the previous ones that are kept. */
+let kept: u32 = 1;
+
+export function configureRoots(): void {
+  kept = 1 + min(parameter(Parameter.shadowPreviousRoots), MOST);
+}
+
+export function rootAt(i: u32): ShadowPage {
+  return changetype<ShadowPage>(unchecked(pages[i]));
+}
+export function currentRoot(): ShadowPage {
+  return rootAt(0);
+}
+/** The current root and the previous ones. */
+export function rootsKept(): u32 {
+  return kept;
+}
+/** PCID that the root was loaded with. */
+export function pcidOf(i: u32): u32 {
+  return <u32>(unchecked(values[i]) & CR3_PCID);
+}
+
+function setRoot(i: u32, page: ShadowPage, value: u64): void {
+  unchecked((pages[i] = changetype<usize>(page)));
+  unchecked((values[i] = value));
+}
+
+function usable(i: u32, value: u64): bool {
+  const page = rootAt(i);
+  return (
+    !page.isNone() &&
+    !page.invalid &&
+    page.role === rootRole(guest.format.levels) &&
+    unchecked(values[i]) === value
+  );
+}
+
+/** A root that nobody uses stays cached as a shadow page, unless it was zapped meanwhile. */
+export function releaseRoot(i: u32): void {
+  const page = rootAt(i);
+  if (page.isNone()) return;
+  setRoot(i, NONE, 0);
+  if (--page.rootCount === 0 && page.invalid) prepareZap(page);
+}
+
+export function releaseAllRoots(): void {
+  for (let i: u32 = 0; i < kept; ++i) releaseRoot(i);
+  commitZaps();
+}
+
+/** Makes the root of `value` current if it is a previous one. */
+export function switchRoot(value: u64): bool {
+  if (rootAt(0).isNone()) {
+    for (let i: u32 = 1; i < kept; ++i) {
+      if (!usable(i, value)) continue;
+      setRoot(0, rootAt(i), value);
+      for (let j = i; j < kept - 1; ++j) setRoot(j, rootAt(j + 1), unchecked(values[j + 1]));
+      setRoot(kept - 1, NONE, 0);
+      return true;
+    }
+    return false;
+  }
+  if (usable(0, value)) return true;
+  for (let i: u32 = 1; i < kept; ++i) {
+    const page = rootAt(i);
+    const its = unchecked(values[i]);
+    setRoot(i, rootAt(0), unchecked(values[0]));
+    setRoot(0, page, its);
+    if (usable(0, value)) return true;
+  }
+  releaseRoot(0);
+  commitZaps();
+  return false;
+}
+
+/** The guest flushed a PCID that is not current: its roots must not be reused as they are. */
+export function releaseRootsOf(pcid: u32): void {
+  for (let i: u32 = 1; i < kept; ++i) {
+    if (!rootAt(i).isNone() && pcidOf(i) === pcid) releaseRoot(i);
+  }
+  commitZaps();
+}
+
+/** KVM: `kvm_mmu_sync_prev_roots`. */
+export function releaseUnsyncRoots(): void {
+  for (let i: u32 = 1; i < kept; ++i) {
+    const page = rootAt(i);
+    if (!page.isNone() && page.unsyncChildren !== 0) releaseRoot(i);
+  }
+  commitZaps();
+}
+
+export function freeObsoleteRoots(): void {
+  for (let i: u32 = 0; i < kept; ++i) {
+    const page = rootAt(i);
+    if (!page.isNone() && page.invalid) releaseRoot(i);
+  }
+  commitZaps();
+}
+
+/** KVM: `kvm_mmu_sync_roots`. */
+export function syncRoot(): void {
+  const page = currentRoot();
+  if (!page.isNone() && page.unsyncChildren !== 0) syncChildren(page);
+}
+
+/** Gets the root of CR3 if there is none; returns whether it did. KVM: `kvm_mmu_load`. */
+export function loadRoot(): bool {
+  if (!currentRoot().isNone()) return false;
+  makeRoom();
+  const role = rootRole(guest.format.levels);
+  const page = getPage(guest.root >> 12, role);
+  ++page.rootCount;
+  setRoot(0, page, cr3);
+  syncRoot();
+  return true;
+}
+
+/** Gives the hardware the current root. */
+export function useRoot(): void {
+  shadow.root = (<u64>currentRoot().frame) << 12;
+}

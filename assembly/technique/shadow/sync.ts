@@ -1,0 +1,71 @@
+import { Parameter, parameter } from "../../parameters";
+import { accessBelow, frameOf, guestEntry, isInstallable, protectClean } from "./guest-entry";
+import { remakeLeaf } from "./leaf";
+import { requestFlush } from "./requests";
+import { writeProtect } from "./rmap";
+import { ShadowPage } from "./shadow-page";
+import { deviceEntry, deviceFrame, HOST_WRITABLE, isDeviceEntry } from "./spte";
+import { clearPath, collectUnsync, markSynced, nextUnsync } from "./unsync";
+import { clearSlot } from "./zap";
+
+/** Bringing shadow pages up to date with their tables. KVM: `mmu_sync_children`, `FNAME(sync_page)`, `FNAME(sync_spte)`. */
+
+/** Linux 6.1, which makes every entry anew; later ones leave an entry with the same access alone. */
+let remakesAll = true;
+
+export function configureSync(): void {
+  remakesAll = parameter(Parameter.shadowKernel) < 612;
+}
+
+/** Brings one slot, which holds something, up to date; returns whether that asks for a flush. */
+export function syncEntry(page: ShadowPage, slot: u32): bool {
+  const entry = guestEntry(page, slot);
+  if (!isInstallable(entry)) {
+    clearSlot(page, slot);
+    return true;
+  }
+  const gfn = frameOf(entry);
+  const access = protectClean(accessBelow(page.access(), entry), entry);
+  const spte = page.spte(slot);
+  if (isDeviceEntry(spte)) {
+    page.setSpte(slot, deviceFrame(spte) === gfn ? deviceEntry(gfn, access) : 0);
+    return false;
+  }
+  if (gfn !== page.gfnAt(slot)) {
+    clearSlot(page, slot);
+    return true;
+  }
+  if (!remakesAll && access === page.accessAt(slot)) return false;
+  page.setOrigin(slot, gfn, access);
+  return remakeLeaf(page, slot, access, (spte & HOST_WRITABLE) !== 0);
+}
+
+/** Brings every entry of a level-1 page up to date; empty slots stay empty. Returns whether that asks for a flush. */
+export function syncEntries(page: ShadowPage): bool {
+  let flush = false;
+  for (let slot: u32 = 0; slot < 512; ++slot) {
+    if (page.spte(slot) !== 0 && syncEntry(page, slot)) flush = true;
+  }
+  return flush;
+}
+
+/** Synchronizes every unsync page below `top`, and protects their tables again. */
+export function syncChildren(top: ShadowPage): void {
+  let owed = false;
+  while (collectUnsync(top)) {
+    let changed = false;
+    for (let page = nextUnsync(true); !page.isNone(); page = nextUnsync(false)) {
+      if (writeProtect(page.gfn)) changed = true;
+    }
+    if (changed) {
+      requestFlush();
+      owed = false;
+    }
+    for (let page = nextUnsync(true); !page.isNone(); page = nextUnsync(false)) {
+      markSynced(page);
+      if (syncEntries(page)) owed = true;
+      clearPath();
+    }
+  }
+  if (owed) requestFlush();
+}
