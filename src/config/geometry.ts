@@ -6,8 +6,12 @@ export function checkGeometry(config: MachineConfig): void {
   const { tlb, psc, caches, host } = config;
   for (const level of ["l1d", "l1i", "l2", "l2i"] as const) checkTlb(`tlb.${level}`, tlb[level]);
   for (const level of ["l1d", "l1i"] as const) {
-    if (!tlb[level].some(({ pages }) => pages.includes("4k")))
-      fail(`tlb.${level}`, "holds no 4k pages; a first-level TLB must have an array for them");
+    /* An empty list is a machine without that TLB. */
+    if (tlb[level].length > 0 && !tlb[level].some(({ pages }) => pages.includes("4k")))
+      fail(
+        `tlb.${level}`,
+        "holds no 4k pages; give it an array for them, or make the list empty for a machine without this TLB",
+      );
   }
   if (tlb.l2i.length > 0 && tlb.l2.length === 0)
     fail(

@@ -15,6 +15,8 @@ const PLACEMENT = { sequential: 0, scattered: 1 } as const;
 const VENDOR = { intel: 0, amd: 1 } as const;
 const KERNEL = { "6.1": 601, "6.12": 612 } as const;
 
+/** Guest memory where neither the configuration nor the trace says it. */
+const UNKNOWN_MIB = 1024;
 /** 4 KiB pages of a MiB. */
 const PAGES_PER_MIB = 256;
 /** Numbers of an array in the block. */
@@ -70,9 +72,10 @@ function scalars(c: MachineConfig): Partial<Record<keyof typeof Parameter, numbe
     shadowFlooding: c.shadow.flooding,
     shadowPreviousRoots: c.shadow.previousRoots,
     shadowPageLimit: c.shadow.pageLimit,
-    guestPages: c.guest.memoryMiB * PAGES_PER_MIB,
+    guestPages: (c.guest.memoryMiB || UNKNOWN_MIB) * PAGES_PER_MIB,
     shadowKernel: KERNEL[c.shadow.kernel],
     shadowDirtyTrap: c.shadow.dirtyTrap,
+    shadowEmulateControls: c.shadow.emulateControls,
   };
 }
 

@@ -24,7 +24,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   let least = Math.max(2, Math.floor(wanted.length / 3)) + 1;
   for (const candidate of known) {
     const other = candidate.toLowerCase();
-    const prefix = wanted.length >= 3 && other.startsWith(wanted);
+    const prefix = wanted.length >= 3 && other !== wanted && other.startsWith(wanted);
     const distance = prefix ? 1 : editDistance(wanted, other);
     if (distance < least && distance < other.length) {
       least = distance;

@@ -123,7 +123,7 @@ export const machineSchema = z
         memoryMiB: number(
           0,
           16_777_215,
-          "Guest memory in MiB, for KVM's limit of shadow pages; 0 takes the trace's.",
+          "Guest memory in MiB, for KVM's limit of shadow pages; 0 takes the trace's, or 1024 where it says nothing.",
         ).default(0),
       })
       .describe("The guest's virtual CPU and memory.")
@@ -158,8 +158,8 @@ export const machineSchema = z
     ).default(true),
     tlb: z
       .strictObject({
-        l1d: tlbLevel(4, "First-level TLB for data", cpu.tlb.l1d),
-        l1i: tlbLevel(4, "First-level TLB for instructions", cpu.tlb.l1i),
+        l1d: tlbLevel(4, "First-level TLB for data; empty for none", cpu.tlb.l1d),
+        l1i: tlbLevel(4, "First-level TLB for instructions; empty for none", cpu.tlb.l1i),
         l2: tlbLevel(4, "Second-level TLB, for data or shared; empty for none", cpu.tlb.l2),
         l2i: tlbLevel(2, "Second-level TLB for instructions; empty where tlb.l2 is shared", cpu.tlb.l2i),
         l2Cycles: cycles("From a first-level miss to a second-level hit").default(cpu.tlb.l2Cycles),
@@ -277,6 +277,9 @@ export const machineSchema = z
           .describe("INVLPG and synchronization as in this Linux.")
           .default("6.1"),
         dirtyTrap: flag("A clean writable page is mapped read-only until its first write.").default(true),
+        emulateControls: flag(
+          "INVLPG and loads of CR3 are emulated, as on an AMD CPU without decode assists; without, the exit says what they do.",
+        ).default(false),
       })
       .describe("Shadow paging: Linux KVM's policy (arch/x86/kvm/mmu).")
       .prefault({}),

@@ -111,5 +111,6 @@ export interface MachineConfig extends CpuConfig {
     pageLimit: number;
     kernel: "6.1" | "6.12";
     dirtyTrap: boolean;
+    emulateControls: boolean;
   };
 }
