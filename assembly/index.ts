@@ -7,22 +7,6 @@ export {
   structuresAddress,
   walkLengthsAddress,
 } from "./counters";
-export { finish, guestDigestHigh, guestDigestLow, start } from "./machine";
-export { parametersAddress } from "./parameters";
-export { accessSlow } from "./replay/access";
-export { eventCountNumber, replay, stopReason, windowAddress, windowSize } from "./replay/events";
-export { mismatchAddress, verifySlow } from "./replay/oracle";
-export { guestLevelsMost } from "./mmu/tags";
-export {
-  embedAccess,
-  embedAddress,
-  embedClear,
-  embedFlush,
-  embedRead,
-  embedSetState,
-  embedWalk,
-  embedWrite,
-} from "./embed";
 export {
   driveAttempt,
   driveEnter,
@@ -34,4 +18,36 @@ export {
   driveMode,
   driveStoreEntry,
 } from "./drive";
+export { embedAccess, embedWalk } from "./embed/access";
+export { embedBatch, embedBatchAddress, embedBatchMost } from "./embed/batch";
+export { embedAddress } from "./embed/block";
+export {
+  embedEnter,
+  embedExit,
+  embedInvept,
+  embedInvlpg,
+  embedInvlpga,
+  embedInvpcid,
+  embedInvvpid,
+  embedLoad,
+  embedTlbControl,
+} from "./embed/instructions";
+export {
+  embedClear,
+  embedFlush,
+  embedGetState,
+  embedLeaveExits,
+  embedRead,
+  embedReadGuest,
+  embedSetState,
+  embedSetVirtualization,
+  embedStoreEntry,
+  embedWrite,
+} from "./embed/state";
+export { finish, guestDigestHigh, guestDigestLow, start } from "./machine";
+export { guestLevelsMost } from "./mmu/tags";
+export { parametersAddress } from "./parameters";
+export { accessSlow } from "./replay/access";
+export { eventCountNumber, replay, stopReason, windowAddress, windowSize } from "./replay/events";
+export { mismatchAddress, verifySlow } from "./replay/oracle";
 export { errorCodesAddress, tracepointsAddress } from "./tracepoints";

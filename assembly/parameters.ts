@@ -34,6 +34,8 @@ export enum Parameter {
   eptPml,
   /** 1: the host enables no-execute in nested paging (EFER.NXE of the host). */
   hostNoExecute,
+  /** 1: the host sets CR4.SMEP, which shows in the I/D bit of EXITINFO1. */
+  hostSmep,
   /** 1: accessed flags of upper entries are set even when the walk then faults; 0: only by a walk that succeeds. */
   eagerAccessed,
   /** 1: TLB entries carry a VPID or ASID; 0: every exit flushes the guest's entries. */

@@ -8,6 +8,8 @@ import { newMap64 } from "../memory/map64";
 
 /** In place of a PCID: a global page, valid under every PCID. */
 export const ANY_PCID: u32 = 0x1000;
+/** In place of a PCID: translations made with paging off. They count as PCID 0 (SDM 3A 4.10.1). */
+export const NO_PAGING: u32 = 0x1001;
 /** In place of a VPID: a guest-physical mapping. */
 export const GUEST_PHYSICAL: u32 = 0x1_0000;
 

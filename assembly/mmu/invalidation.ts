@@ -1,8 +1,18 @@
 import { add, Counter, count } from "../counters";
 import { sizeShift } from "../x86/entries";
 import { CODE_TABLE, TaggedArray, tagCode, tagContext, tagOf, tagPrefix } from "./array";
-import { ANY_PCID, contextCount, contextEptrta, contextPcid, contextVpid, GUEST_PHYSICAL } from "./context";
-import { guestPsc, hostPsc, nestedTlb } from "./psc";
+import {
+  ANY_PCID,
+  contextCount,
+  contextEptrta,
+  contextOf,
+  contextPcid,
+  contextVpid,
+  GUEST_PHYSICAL,
+  NO_PAGING,
+} from "./context";
+import { guestPsc, hostPsc, nestedTlb, PagingStructureCache } from "./psc";
+import { eptrta, hardware } from "./tags";
 import { entryStage1Size, l1d, l1i, l2, l2i, TlbLevel } from "./tlb";
 
 /**
@@ -27,7 +37,8 @@ function chooseLinear(vpid: u32, pcid: u32, globals: bool): void {
   for (let i: u32 = 1; i <= n; ++i) {
     let doom = KEEP;
     if (contextVpid(i) !== GUEST_PHYSICAL && (vpid === EVERY || contextVpid(i) === vpid)) {
-      const itsPcid = contextPcid(i);
+      const tag = contextPcid(i);
+      const itsPcid = tag === NO_PAGING ? 0 : tag;
       if (itsPcid === ANY_PCID ? globals : pcid === EVERY || itsPcid === pcid) doom = DOOM;
     }
     unchecked((doomed[i] = doom));
@@ -37,10 +48,10 @@ function chooseLinear(vpid: u32, pcid: u32, globals: bool): void {
 const ADDRESS_MASK: u64 = (1 << 57) - 1;
 
 /**
- * Removes the entries of the chosen contexts, all of them or those for an address. INVLPG and its kin take every
- * paging-structure cache entry of the context; an EPT violation only those that `address` uses (`exact`).
+ * Removes the entries of the chosen contexts, all of them or (INVLPG and its kin) the pages of an address and every
+ * paging-structure cache entry.
  */
-function scan(array: TaggedArray, byAddress: bool, address: u64, exact: bool = false): u32 {
+function scan(array: TaggedArray, byAddress: bool, address: u64): u32 {
   if (changetype<usize>(array) === 0 || array.live === 0) return 0;
   if (byAddress && array.liveFractured === 0 && array.livePages() === array.live && contextCount() <= FEW) {
     return removeDoomed(array, address);
@@ -58,10 +69,6 @@ function scan(array: TaggedArray, byAddress: bool, address: u64, exact: bool = f
         const stage1 = sizeShift(entryStage1Size(array.data(at)));
         const base = tagPrefix(tag) << sizeShift(code);
         if (((base ^ address) & ADDRESS_MASK) >> stage1 !== 0) continue;
-      }
-      if (exact && code >= CODE_TABLE) {
-        const shift = 12 + 9 * (code - CODE_TABLE + 1);
-        if (tagPrefix(tag) !== address >> shift) continue;
       }
       array.remove(at);
       ++removed;
@@ -119,12 +126,12 @@ function scanLevel(level: TlbLevel, byAddress: bool, address: u64): u32 {
   return removed;
 }
 
-function scanPsc(psc: StaticArray<usize>, byAddress: bool, address: u64, exact: bool = false): u32 {
+function scanPsc(psc: StaticArray<usize>, byAddress: bool, address: u64): u32 {
   let removed: u32 = 0;
   for (let level: i32 = 2; level <= 5; ++level) {
     const array = psc[level];
     if (level > 2 && array === psc[2]) continue;
-    removed += scan(changetype<TaggedArray>(array), byAddress, address, exact);
+    removed += scan(changetype<TaggedArray>(array), byAddress, address);
   }
   return removed;
 }
@@ -145,10 +152,45 @@ function scanLinear(byAddress: bool, address: u64): u32 {
   );
 }
 
-/** INVLPG (and a #PF on `va`): the page under `pcid` and global pages under any; the PCID's paging-structure cache. */
+/** INVLPG: the page under `pcid` and global pages under any; the PCID's paging-structure cache. */
 export function invalidateAddress(vpid: u32, pcid: u32, va: u64): u32 {
   chooseLinear(vpid, pcid, true);
   return scanLinear(true, va);
+}
+
+/** The paging-structure cache entries that a walk of `address` for one context would use. */
+function removePaths(psc: PagingStructureCache, address: u64, indexBits: u32, context: u32): u32 {
+  let removed: u32 = 0;
+  for (let level: u32 = 2; level <= 5; ++level) {
+    const array = changetype<TaggedArray>(unchecked(psc.arrays[level]));
+    if (changetype<usize>(array) === 0) continue;
+    const prefix = address >> (12 + indexBits * (level - 1));
+    const tag = tagOf(prefix, CODE_TABLE + level - 2, context);
+    const at = array.find(array.setOf(prefix), tag, tag);
+    if (at === 0) continue;
+    array.remove(at);
+    ++removed;
+  }
+  return removed;
+}
+
+/** What an access to `va` under the tags may use, and nothing else: what a fault on it removes. */
+function removeUsed(vpid: u32, pcid: u32, va: u64, eptrta: u64): u32 {
+  let removed: u32 = 0;
+  const n = contextCount();
+  for (let i: u32 = 1; i <= n; ++i) {
+    const tag = contextPcid(i);
+    const itsPcid = tag === NO_PAGING ? 0 : tag;
+    if (contextVpid(i) !== vpid || contextEptrta(i) !== eptrta) continue;
+    if (itsPcid !== pcid && itsPcid !== ANY_PCID) continue;
+    removed += removeEverywhere(va, i) + removePaths(guestPsc, va, hardware.format.indexBits, i);
+  }
+  return removed;
+}
+
+/** A #PF on `va`. SDM 3A 4.10.4.1. */
+export function invalidateFault(vpid: u32, pcid: u32, va: u64): u32 {
+  return done(removeUsed(vpid, pcid, va, eptrta));
 }
 
 /** INVPCID type 0: the page under that PCID, global pages stay. */
@@ -210,19 +252,12 @@ function scanGuestPhysical(byAddress: bool, gpa: u64): u32 {
  * address under the current tags (SDM 3C 29.4.3.1): the retry needs no INVEPT.
  */
 export function invalidateViolation(vpid: u32, pcid: u32, eptrta: u64, gpa: u64, va: u64): void {
-  const n = contextCount();
-  for (let i: u32 = 1; i <= n; ++i) {
-    const its = contextEptrta(i) === eptrta;
-    unchecked((doomed[i] = its && contextVpid(i) === GUEST_PHYSICAL ? DOOM : KEEP));
-  }
-  let removed = scanPsc(hostPsc.arrays, true, gpa, true) + scan(nestedTlb(), true, gpa, true);
-  for (let i: u32 = 1; i <= n; ++i) {
-    const itsPcid = contextPcid(i);
-    const its =
-      contextEptrta(i) === eptrta && contextVpid(i) === vpid && (itsPcid === pcid || itsPcid === ANY_PCID);
-    if (its) removed += removeEverywhere(va, i);
-  }
-  done(removed);
+  const nested = nestedTlb();
+  const physical = contextOf(GUEST_PHYSICAL, 0, eptrta);
+  const removed =
+    (changetype<usize>(nested) === 0 ? 0 : removePage(nested, gpa, physical)) +
+    removePaths(hostPsc, gpa, 9, physical);
+  done(removed + removeUsed(vpid, pcid, va, eptrta));
 }
 
 /** Everything, of everyone: power on, or contexts used up. */

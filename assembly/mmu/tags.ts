@@ -3,13 +3,10 @@ import { Dimension } from "../walk/dimension";
 import { host } from "../walk/second";
 import { Controls } from "../walk/translate";
 import { CR4_PKE, CR4_PKS } from "../x86/control";
-import { ANY_PCID, contextOf, forgetContexts, GUEST_PHYSICAL } from "./context";
+import { ANY_PCID, contextOf, forgetContexts, GUEST_PHYSICAL, NO_PAGING } from "./context";
 import { forgetHints } from "./hints";
 import { invalidateEverything } from "./invalidation";
 import { buildPermissions } from "./permission";
-
-/** In place of a PCID: translations made with paging off. */
-export const NO_PAGING: u32 = 0x1001;
 
 /** What the hardware walks, and the registers it walks with. Under shadow paging neither is the guest's. */
 export let hardware: Dimension = guest;

@@ -23,6 +23,8 @@ export const TLB_G: u64 = 1 << 6;
 export const TLB_SHADOW_STACK: u64 = 1 << 7;
 export const TLB_KEY_SHIFT: u32 = 8;
 export const TLB_FRAME: u64 = 0x000f_ffff_ffff_f000;
+/** In the nested TLB: the EPT leaf's bit 63. */
+export const TLB_SUPPRESS_VE: u64 = 1 << 61;
 export const TLB_SIZE_SHIFT: u32 = 52;
 export const TLB_STAGE1_SHIFT: u32 = 55;
 

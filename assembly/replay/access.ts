@@ -11,9 +11,17 @@ import {
 import { TaggedArray } from "../mmu/array";
 import { dataCycles } from "../mmu/cache";
 import { hintOf, setHint } from "../mmu/hints";
-import { invalidateAddress } from "../mmu/invalidation";
+import { invalidateFault, invalidateViolation } from "../mmu/invalidation";
 import { accessClass, permits } from "../mmu/permission";
-import { context, globalContext, hardware, hardwareControls, keysRestricted, vpid } from "../mmu/tags";
+import {
+  context,
+  eptrta,
+  globalContext,
+  hardware,
+  hardwareControls,
+  keysRestricted,
+  vpid,
+} from "../mmu/tags";
 import {
   entrySize,
   foundArray,
@@ -25,7 +33,10 @@ import {
   TLB_FRAME,
   TLB_G,
   TLB_KEY_SHIFT,
+  TLB_R2,
+  TLB_SHADOW_STACK,
   TLB_U,
+  TLB_W2,
   TlbLevel,
 } from "../mmu/tlb";
 import { Parameter, parameter } from "../parameters";
@@ -34,10 +45,10 @@ import { resolve } from "../technique/technique";
 import { currentPcid, globalPages } from "../vcpu/registers";
 import { composed, translate } from "../walk/translate";
 import { beginHardwareWalk, endHardwareWalk, walkCycles, walkReferences } from "../walk/walk";
-import { FETCH, IMPLICIT, MODE_IMPLICIT, MODE_USER, USER } from "../x86/access";
+import { FETCH, MODE_SHADOW_STACK, MODE_SHADOW_STACK_USER, MODE_USER, USER, WRITE } from "../x86/access";
 import { sizeShift } from "../x86/entries";
 import { fault, Outcome } from "../x86/fault";
-import { keyRefuses } from "../x86/rights";
+import { accessOf, keyRefuses, shadowStackAllows } from "../x86/rights";
 import { refuse, repeatVerified, verify, verifyGuestFrame } from "./oracle";
 
 /** One access of the guest to one page: first-level TLB, second-level TLB, walk, and the hypervisor if it is needed. */
@@ -67,7 +78,7 @@ function keyDenies(data: u64, kind: u32, mode: u32): bool {
   return keyRefuses(
     user,
     <u32>(data >> TLB_KEY_SHIFT) & 15,
-    kind | (mode === MODE_USER ? USER : 0),
+    kind | (mode === MODE_USER || mode === MODE_SHADOW_STACK_USER ? USER : 0),
     c.cr0,
     c.cr4,
     c.pkru,
@@ -79,7 +90,17 @@ function keyRestricted(data: u64): bool {
   return ((keysRestricted >> (<u32>(data >> TLB_KEY_SHIFT) & 15)) & 1) !== 0;
 }
 
+/** A shadow-stack page has its dirty flag, so a write needs none to be set. */
+function usableByShadowStack(data: u64, kind: u32, mode: u32): bool {
+  const page = (data & TLB_SHADOW_STACK) !== 0;
+  const second = kind === WRITE ? TLB_W2 | TLB_R2 : TLB_R2;
+  if (!shadowStackAllows(<u32>data & 7, page, accessOf(kind, mode)) || (data & second) !== second)
+    return false;
+  return !(keyRestricted(data) && keyDenies(data, kind, mode));
+}
+
 function usable(data: u64, kind: u32, mode: u32): bool {
+  if (mode >= MODE_SHADOW_STACK) return usableByShadowStack(data, kind, mode);
   return permits(accessClass(kind, mode), data) && !(keyRestricted(data) && keyDenies(data, kind, mode));
 }
 
@@ -180,7 +201,7 @@ function fillFirst(first: TlbLevel, va: u64, data: u64, fetch: bool): void {
 
 /** Walks until the page is translated, the guest faults, or the hypervisor has carried the access out. */
 function walkPage(va: u64, kind: u32, mode: u32, first: TlbLevel, second: TlbLevel, tlbCycles: u32): Outcome {
-  const access = kind | (mode === MODE_USER ? USER : mode === MODE_IMPLICIT ? IMPLICIT : 0);
+  const access = accessOf(kind, mode);
   let tlb = tlbCycles;
   let attempt: u32 = 0;
   while (true) {
@@ -198,7 +219,13 @@ function walkPage(va: u64, kind: u32, mode: u32, first: TlbLevel, second: TlbLev
     }
     delayAccess(tlb, walkCycles, 0);
     tlb = 0;
+    if (outcome === Outcome.eptViolation || outcome === Outcome.nestedPageFault) forgetViolation(va);
     const resolution = resolve(outcome, va, access);
+    if (resolution === Resolution.leave) {
+      drain();
+      if (outcome === Outcome.pageFault) invalidateFault(vpid, currentPcid(), va);
+      return outcome;
+    }
     if (resolution === Resolution.emulated) {
       accessedAddress = emulatedAddress;
       wasEmulated = true;
@@ -207,11 +234,19 @@ function walkPage(va: u64, kind: u32, mode: u32, first: TlbLevel, second: TlbLev
     if (resolution === Resolution.guestFault) {
       drain();
       /* SDM 3A 4.10.4.1: a page fault removes what the TLBs hold for its address. */
-      if (outcome === Outcome.pageFault) invalidateAddress(vpid, currentPcid(), va);
+      if (outcome === Outcome.pageFault) invalidateFault(vpid, currentPcid(), va);
       return <Outcome>(outcome === Outcome.generalProtection ? Outcome.generalProtection : Outcome.pageFault);
     }
     if (attempt++ === MOST_ATTEMPTS) return outcome;
   }
+}
+
+/**
+ * An EPT violation (and a nested page fault) drops what the hardware has cached for its addresses, so that a retry needs no INVEPT. SDM 3C
+ * 29.4.3.1.
+ */
+function forgetViolation(va: u64): void {
+  invalidateViolation(vpid, currentPcid(), eptrta, fault.guestPhysical, va);
 }
 
 /** A translation needs at most an exit per table it uses, in each dimension, and a few for flags. */

@@ -1,5 +1,5 @@
 import { Counter, count } from "../counters";
-import { invalidateAddress } from "../mmu/invalidation";
+import { invalidateFault } from "../mmu/invalidation";
 import { vpid } from "../mmu/tags";
 import { currentPcid, guest, registers } from "../vcpu/registers";
 import { SECOND_BACKING } from "../walk/dimension";
@@ -37,7 +37,7 @@ export function replayPageFault(cr2: u64, code: u64): void {
     count(Counter.faultsConfirmed);
   } else if (raised) {
     count(Counter.faultsStale);
-    invalidateAddress(vpid, currentPcid(), cr2);
+    invalidateFault(vpid, currentPcid(), cr2);
   } else {
     count(Counter.faultsUnconfirmed);
   }

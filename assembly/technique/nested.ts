@@ -2,10 +2,9 @@ import { Counter, count, ExitReason } from "../counters";
 import { isDevice } from "../hypervisor/backing";
 import { exit, workedEmulation } from "../hypervisor/exits";
 import { createSecondStage, mapDevice, mapGuestPage } from "../hypervisor/second-stage";
-import { invalidateViolation } from "../mmu/invalidation";
 import { guestPsc, hostPsc } from "../mmu/psc";
-import { eptrta, setHardware, setVirtualTags, vpid } from "../mmu/tags";
-import { currentPcid, guest, readPdptesFromMemory, registers, selectMode } from "../vcpu/registers";
+import { setHardware, setVirtualTags } from "../mmu/tags";
+import { guest, readPdptesFromMemory, registers, selectMode } from "../vcpu/registers";
 import { SECOND_NESTED } from "../walk/dimension";
 import { host, resetPml } from "../walk/second";
 import { fault, Outcome, PF_RESERVED } from "../x86/fault";
@@ -44,7 +43,6 @@ export function resolveNested(outcome: Outcome): Resolution {
     if (!known) {
       count(Counter.pf_taken);
       count(Counter.pf_emulate);
-      invalidateViolation(vpid, currentPcid(), eptrta, gpa, fault.address);
       mapDevice(gpa);
     }
     workedEmulation();
@@ -52,8 +50,6 @@ export function resolveNested(outcome: Outcome): Resolution {
     setEmulatedAddress(gpa);
     return Resolution.emulated;
   }
-  /* The hardware forgets what it had for these addresses, so the retry needs no INVEPT. */
-  invalidateViolation(vpid, currentPcid(), eptrta, gpa, fault.address);
   count(Counter.pf_taken);
   mapGuestPage(gpa);
   count(Counter.pf_fixed);

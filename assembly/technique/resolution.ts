@@ -6,6 +6,8 @@ export enum Resolution {
   guestFault,
   /** The hypervisor carried the access out itself, at `emulatedAddress`. */
   emulated,
+  /** The outcome is left to whoever embeds the machine. */
+  leave,
 }
 
 /** Guest-physical address of an access that the hypervisor carried out. */

@@ -22,6 +22,11 @@ export const NESTED: u32 = 1;
 export const SHADOW: u32 = 2;
 
 export let technique: u32 = NATIVE;
+/** Nobody resolves what the hardware refuses: the host that embeds the machine is the hypervisor. */
+let embedded = false;
+export function leaveExits(yes: bool): void {
+  embedded = yes;
+}
 
 export function startTechnique(): void {
   technique = parameter(Parameter.technique);
@@ -34,6 +39,7 @@ export function startTechnique(): void {
 
 /** What comes of a translation that the hardware refused with `outcome`. */
 export function resolve(outcome: Outcome, va: u64, access: u32): Resolution {
+  if (embedded) return Resolution.leave;
   if (technique === NESTED) return resolveNested(outcome);
   if (technique === SHADOW) return shadow.resolveShadow(outcome, va, access);
   return Resolution.guestFault;
@@ -45,14 +51,14 @@ export function loadCr0(value: u64): void {
     return;
   }
   const changed = registers.cr0 ^ value;
-  effects.loadCr0(value);
+  effects.loadCr0(value, true);
   /* CR0.WP is the guest's own under EPT and NPT; every other bit exits. */
   if (technique === NESTED && (changed & ~CR0_WP) !== 0) exit(ExitReason.write_cr0);
 }
 
 export function loadCr3(value: u64): void {
   if (technique === SHADOW) shadow.loadCr3(value);
-  else effects.loadCr3(value);
+  else effects.loadCr3(value, true);
 }
 
 export function loadCr4(value: u64): void {
@@ -61,7 +67,7 @@ export function loadCr4(value: u64): void {
     return;
   }
   const changed = registers.cr4 ^ value;
-  effects.loadCr4(value);
+  effects.loadCr4(value, true);
   /* CR4.PGE is guest-owned, so that a guest's whole flush does not exit. KVM: `KVM_POSSIBLE_CR4_GUEST_BITS`. */
   if (technique === NESTED && (changed & ~CR4_PGE) !== 0) exit(ExitReason.write_cr4);
 }

@@ -10,12 +10,20 @@ import {
   TLB_R2,
   TLB_SIZE_SHIFT,
   TLB_STAGE1_SHIFT,
+  TLB_SUPPRESS_VE,
   TLB_U,
   TLB_W,
   TLB_X,
 } from "../mmu/tlb";
 import { Parameter, parameter } from "../parameters";
-import { EPT_EXECUTE, EPT_EXECUTE_USER, EPT_READ, EPT_WRITE, sizeShift } from "../x86/entries";
+import {
+  EPT_EXECUTE,
+  EPT_EXECUTE_USER,
+  EPT_READ,
+  EPT_SUPPRESS_VE,
+  EPT_WRITE,
+  sizeShift,
+} from "../x86/entries";
 import {
   fault,
   NPF_FINAL,
@@ -75,6 +83,7 @@ let accessedDirty = false;
 let modeBased = false;
 let advancedInfo = false;
 let noExecute = false;
+let supervisorPrevention = false;
 let pml = false;
 let pmlBase: u64 = 0;
 let pmlIndex: u32 = 511;
@@ -86,13 +95,22 @@ export function configureSecond(): void {
   modeBased = parameter(Parameter.eptModeBasedExecute) !== 0;
   advancedInfo = parameter(Parameter.eptAdvancedInfo) !== 0;
   noExecute = parameter(Parameter.hostNoExecute) !== 0;
+  supervisorPrevention = parameter(Parameter.hostSmep) !== 0;
   pml = parameter(Parameter.eptPml) !== 0;
 }
 
+/** EPTP bit 6. */
+export function setEptAccessedDirty(on: bool): void {
+  accessedDirty = on;
+}
+
 /** Points the page-modification log at `base` with its index reset, as the hypervisor does after a log-full exit. */
-export function resetPml(base: u64): void {
+export function resetPml(base: u64, index: u32 = 511): void {
   pmlBase = base;
-  pmlIndex = 511;
+  pmlIndex = index;
+}
+export function pmlIndexNow(): u32 {
+  return pmlIndex;
 }
 
 /** Second-stage translation of a paging-structure entry of `d` at `gpa`, which belongs to `level`. */
@@ -131,7 +149,8 @@ export function translateSecond(gpa: u64, need: u32, level: u32): Outcome {
         (data & TLB_W ? EPT_WRITE : 0) |
         (data & TLB_R2 ? EPT_READ : 0) |
         (data & TLB_X ? EPT_EXECUTE : 0) |
-        (data & TLB_U ? EPT_EXECUTE_USER : 0);
+        (data & TLB_U ? EPT_EXECUTE_USER : 0) |
+        (data & TLB_SUPPRESS_VE ? EPT_SUPPRESS_VE : 0);
       const allowed =
         (data & TLB_R2 || !(need & NEED_READ)) &&
         (!(need & NEED_WRITE) || (data & (TLB_W | TLB_D)) === (TLB_W | TLB_D)) &&
@@ -167,6 +186,7 @@ export function translateSecond(gpa: u64, need: u32, level: u32): Outcome {
       (secondRights & EPT_READ ? TLB_R2 : 0) |
       (secondRights & EPT_EXECUTE ? TLB_X : 0) |
       (secondRights & EPT_EXECUTE_USER ? TLB_U : 0) |
+      (secondRights & EPT_SUPPRESS_VE ? TLB_SUPPRESS_VE : 0) |
       (secondDirty ? TLB_D : 0) |
       ((<u64>secondSize) << TLB_SIZE_SHIFT) |
       ((<u64>secondSize) << TLB_STAGE1_SHIFT);
@@ -214,9 +234,11 @@ function checkEpt(found: Found, gpa: u64, need: u32, level: u32): Outcome {
     (!(need & NEED_EXECUTE) || executable(rights));
   if (!allowed) {
     eptQualification(need, rights, level);
+    /* Beyond what the tables span no entry was read, so none allows a #VE. */
+    fault.suppressVe = beyondSpan(gpa) || (host.entries[host.level] & EPT_SUPPRESS_VE) !== 0;
     return Outcome.eptViolation;
   }
-  secondRights = rights;
+  secondRights = rights | (host.leaf & EPT_SUPPRESS_VE);
   const write = (need & NEED_WRITE) !== 0;
   const wasDirty = host.leafDirty;
   const outcome = setHostFlags(write);
@@ -229,9 +251,13 @@ function checkEpt(found: Found, gpa: u64, need: u32, level: u32): Outcome {
     walker !== Walker.probe
   ) {
     write64(pmlBase + ((<u64>pmlIndex) << 3), gpa & ~0xfff);
-    --pmlIndex;
+    pmlIndex = (pmlIndex - 1) & 0xffff;
   }
   return outcome;
+}
+
+function beyondSpan(gpa: u64): bool {
+  return gpa >> (host.format.shiftOf(host.format.levels) + 9) !== 0;
 }
 
 /** Exit qualification of an EPT violation. SDM 3C table 28-7. */
@@ -252,14 +278,14 @@ export function eptQualification(need: u32, rights: u64, level: u32): void {
   fault.qualification = q;
 }
 
-/** APM 2 15.25.6: the nested walk is a user access of the host's tables; EXITINFO1 has the #PF bits. */
+/** APM 2 15.25.6: the nested walk is a user access of the host's tables; EXITINFO1 has the #PF bits, I/D by the host's NXE and SMEP. */
 function checkNpt(found: Found, gpa: u64, need: u32, level: u32): Outcome {
   const write = (need & NEED_WRITE) !== 0;
   const fetch = (need & NEED_EXECUTE) !== 0;
   let code: u64 =
     PF_USER |
     (write ? PF_WRITE : 0) |
-    (fetch && noExecute ? PF_FETCH : 0) |
+    (fetch && (noExecute || supervisorPrevention) ? PF_FETCH : 0) |
     (level === 0 ? NPF_FINAL : NPF_TABLE);
   fault.guestPhysical = gpa;
   fault.address = stage1.address;
@@ -293,6 +319,7 @@ export function forbidsFlags(d: Dimension, level: u32): bool {
     return false;
   fault.address = stage1.address;
   fault.guestPhysical = d.addresses[level];
+  fault.suppressVe = (d.tableRights[level] & EPT_SUPPRESS_VE) !== 0;
   eptQualification(NEED_READ | NEED_WRITE, d.tableRights[level], level);
   return true;
 }

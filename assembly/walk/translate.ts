@@ -27,7 +27,7 @@ import {
   PF_USER,
   PF_WRITE,
 } from "../x86/fault";
-import { Format, KIND_EPT } from "../x86/format";
+import { Format, isCanonical } from "../x86/format";
 import {
   allows,
   keyRefuses,
@@ -39,10 +39,8 @@ import {
 } from "../x86/rights";
 import { Dimension, SECOND_NESTED } from "./dimension";
 import {
-  eptQualification,
   executable,
   forbidsFlags,
-  host,
   NEED_EXECUTE,
   NEED_READ,
   NEED_WRITE,
@@ -92,12 +90,6 @@ export const composed = new Composed();
 export function rightsOf(format: Format, bits: u64): u32 {
   const execute: u32 = format.invert !== 0 ? (<u32>(bits >> 63)) << 2 : RIGHT_EXECUTE;
   return (<u32>(bits >> 1) & 3) | execute;
-}
-
-function isCanonical(address: u64, format: Format): bool {
-  if (format.levels < 4) return true;
-  const above: u32 = format.levels === 5 ? 7 : 16;
-  return <u64>(<i64>(address << above) >> above) === address;
 }
 
 /** #PF error code. SDM 3A 4.7: I/D is reported only where a fetch can be refused for its kind. */

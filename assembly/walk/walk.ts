@@ -9,11 +9,16 @@ import { Format, KIND_EPT, KIND_PAGE_TABLE } from "../x86/format";
 import { Dimension, SECOND_NESTED, SECOND_NONE } from "./dimension";
 import { forbidsFlags, tableRights, translateTable } from "./second";
 
-/** How a walk is made: by hardware (counted, cached, costed), by the hypervisor's software, or as a probe without effects. */
+/** Who makes a walk. */
 export enum Walker {
+  /** The page walker: counted, cached, costed. */
   hardware,
+  /** The hypervisor: it costs handler cycles. */
   software,
+  /** Nobody: without effects. */
   probe,
+  /** A MOV CR that loads PDPTEs: with the flags and faults of hardware, but no walk of the counters. */
+  registerLoad,
 }
 
 /** How the reading of the tables ended; rights are not looked at yet. */

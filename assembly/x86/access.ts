@@ -19,3 +19,6 @@ export const MODE_SUPERVISOR: u32 = 1;
 /** Supervisor with EFLAGS.AC set: SMAP does not apply. */
 export const MODE_SUPERVISOR_AC: u32 = 2;
 export const MODE_IMPLICIT: u32 = 3;
+/** Shadow-stack accesses: decided apart from the masks. */
+export const MODE_SHADOW_STACK: u32 = 4;
+export const MODE_SHADOW_STACK_USER: u32 = 5;

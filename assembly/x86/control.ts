@@ -1,5 +1,6 @@
 /** Bits of the control registers that paging reads. SDM 3A 2.5, 4.1.3; EFER: 2.2.1. */
 export const CR0_PE: u64 = 1;
+export const CR0_NW: u64 = 1 << 29;
 export const CR0_WP: u64 = 1 << 16;
 export const CR0_CD: u64 = 1 << 30;
 export const CR0_PG: u64 = 1 << 31;

@@ -26,6 +26,10 @@ export enum Outcome {
   nestedPageFault,
   /** Exit: page-modification log full. */
   pmlFull,
+  /** #VE: an EPT violation that the guest takes itself; what it is about lies in the information area. */
+  virtualizationException,
+  /** VMfailValid(28): an invalid operand of INVEPT or INVVPID, or an invalid EPTP at VM entry. */
+  vmFail,
 }
 
 /** What the last refused translation reported. */
@@ -35,6 +39,8 @@ export class Fault {
   address: u64 = 0;
   qualification: u64 = 0;
   guestPhysical: u64 = 0;
+  /** An EPT violation: bit 63 of the entry that stopped the walk forbids to make it a #VE. SDM 3C 25.5.7.1. */
+  suppressVe: bool = false;
 }
 
 export const fault = new Fault();

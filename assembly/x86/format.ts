@@ -79,6 +79,13 @@ function bits(high: u32, low: u32): u64 {
   return (((<u64>1) << (high + 1)) - 1) & ~(((<u64>1) << low) - 1);
 }
 
+/** SDM 1 3.3.7.1: the bits above the translated ones repeat the highest of these; 4- and 5-level paging only. */
+export function isCanonical(address: u64, format: Format): bool {
+  if (format.levels < 4) return true;
+  const above: u32 = format.levels === 5 ? 7 : 16;
+  return <u64>(<i64>(address << above) >> above) === address;
+}
+
 /** Ordinary 4- or 5-level tables. Reserved bits: SDM 3A 4.5 and 4.7; AMD's bit 8 of upper entries: APM 2 5.3.3. */
 export function longFormat(
   format: Format,

@@ -3,6 +3,8 @@ import {
   IMPLICIT,
   KIND,
   MODE_IMPLICIT,
+  MODE_SHADOW_STACK,
+  MODE_SHADOW_STACK_USER,
   MODE_SUPERVISOR,
   MODE_SUPERVISOR_AC,
   MODE_USER,
@@ -56,8 +58,17 @@ export function keyRefuses(
   return (cr0 & CR0_WP) !== 0 || (userPage && (access & USER) !== 0);
 }
 
+/** The access that a kind and a mode describe. */
+export function accessOf(kind: u32, mode: u32): u32 {
+  if (mode === MODE_USER) return kind | USER;
+  if (mode === MODE_IMPLICIT) return kind | IMPLICIT;
+  if (mode === MODE_SHADOW_STACK) return kind | SHADOW_STACK;
+  return mode === MODE_SHADOW_STACK_USER ? kind | SHADOW_STACK | USER : kind;
+}
+
 /** The MODE_* of an access. */
 export function modeOf(access: u32, ac: bool): u32 {
+  if ((access & SHADOW_STACK) !== 0) return access & USER ? MODE_SHADOW_STACK_USER : MODE_SHADOW_STACK;
   if ((access & IMPLICIT) !== 0) return MODE_IMPLICIT;
   if ((access & USER) !== 0) return MODE_USER;
   return ac ? MODE_SUPERVISOR_AC : MODE_SUPERVISOR;

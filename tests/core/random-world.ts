@@ -41,7 +41,9 @@ export interface RandomWorld {
 }
 
 /** Bits worth flipping in an entry: those that some rule looks at, and a few that none may. */
-const ENTRY_BITS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 17, 20, 21, 29, 30, 36, 40, 46, 51, 52, 57, 59, 60, 62, 63];
+const ENTRY_BITS = [
+  0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 17, 20, 21, 29, 30, 36, 40, 46, 51, 52, 57, 59, 60, 62, 63,
+];
 
 /**
  * One to three pages mapped at random under a random mode, with a few bits of a few entries flipped: most walks
@@ -133,8 +135,9 @@ export function randomWorld(seed: number): RandomWorld {
       const rights = ept ? (r.chance(0.9) ? 0x7n : r.bits(3)) | bit(0x400n, 0.7) : 7n;
       if (level <= leafLevel) {
         const size = 1n << BigInt(3 + 9 * level);
-        const frame = ((0x9000_0000n + 0x4000_0000n * ++hostFrames) & ~(size - 1n)) & ((1n << 36n) - 1n);
-        const leaf = frame | rights | (ept ? 0x30n : 0n) | (level > 1 ? 0x80n : 0n) | bit(ept ? 0x300n : 0x60n, 0.3);
+        const frame = (0x9000_0000n + 0x4000_0000n * ++hostFrames) & ~(size - 1n) & ((1n << 36n) - 1n);
+        const leaf =
+          frame | rights | (ept ? 0x30n : 0n) | (level > 1 ? 0x80n : 0n) | bit(ept ? 0x300n : 0x60n, 0.3);
         memory.write64(at, flip(leaf, flips, 8));
         const hpa = frame | (gpa & (size - 1n));
         if (level === 1) backed.set(page, frame);

@@ -1,0 +1,65 @@
+import { Counter, read } from "../counters";
+import { guestFrameOf } from "../hypervisor/backing";
+import { hardware, hardwareControls } from "../mmu/tags";
+import { accessedAddress, accessSlow, wasEmulated } from "../replay/access";
+import { registers } from "../vcpu/registers";
+import { convertViolation } from "../vcpu/virtualization-exception";
+import { composed, translate, translated } from "../walk/translate";
+import { beginHardwareWalk, endHardwareWalk, walkReferences } from "../walk/walk";
+import { FETCH, IMPLICIT, KIND } from "../x86/access";
+import { fault, Outcome } from "../x86/fault";
+import { modeOf } from "../x86/rights";
+import { Cell, cell, put } from "./block";
+
+function report(): void {
+  put(Cell.errorCode, fault.errorCode);
+  put(Cell.faultAddress, fault.address);
+  put(Cell.qualification, fault.qualification);
+  put(Cell.exitAddress, fault.guestPhysical);
+}
+
+/** One walk of the address in cell 12 for `access` (x86/access.ts), past the TLBs. Returns an Outcome. */
+export function embedWalk(access: u32): Outcome {
+  beginHardwareWalk();
+  const walked = translate(hardware, hardwareControls, cell(Cell.address), access);
+  endHardwareWalk(walked);
+  const outcome = convertViolation(walked, false);
+  put(Cell.hostPhysical, composed.address);
+  put(Cell.guestPhysical, translated.address);
+  put(Cell.entry, composed.data);
+  put(Cell.rights, translated.rights);
+  put(Cell.references, walkReferences);
+  report();
+  return outcome;
+}
+
+/** Host-physical address of the last access's first byte. */
+let firstByte: u64 = 0;
+
+/** An access of `bytes` at `va` through the TLBs. One that crosses into a second page translates both, in order. */
+export function accessThrough(va: u64, access: u32, bytes: u32): Outcome {
+  const mode = modeOf(access, registers.ac);
+  const delivering = (access & IMPLICIT) !== 0 && (access & KIND) !== FETCH;
+  const outcome = accessSlow(va, access & KIND, mode);
+  firstByte = accessedAddress;
+  if (outcome !== Outcome.ok || (<u32>va & 0xfff) + bytes <= 4096)
+    return convertViolation(outcome, delivering);
+  return convertViolation(accessSlow((va | 0xfff) + 1, access & KIND, mode), delivering);
+}
+
+/** Guest-physical address of the last access's first byte, where the machine's own hypervisor backs the guest. */
+export function guestAddressAccessed(): u64 {
+  if (wasEmulated) return firstByte;
+  return (guestFrameOf(firstByte >> 12) << 12) | (firstByte & 0xfff);
+}
+
+/** An access of `bytes` to the address in cell 12 through the TLBs. Returns an Outcome. */
+export function embedAccess(access: u32, bytes: u32): Outcome {
+  const before = read(Counter.tableReferences);
+  const outcome = accessThrough(cell(Cell.address), access, bytes);
+  put(Cell.hostPhysical, firstByte);
+  put(Cell.guestPhysical, outcome === Outcome.ok ? guestAddressAccessed() : 0);
+  put(Cell.references, read(Counter.tableReferences) - before);
+  report();
+  return outcome;
+}

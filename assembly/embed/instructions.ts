@@ -1,0 +1,160 @@
+import {
+  invalidateAddressOfVpid,
+  invalidateAllVpids,
+  invalidateEptrta,
+  invalidateEverything,
+  invalidateVpid,
+} from "../mmu/invalidation";
+import { hardwareControls, retag, setVirtualTags, vpid } from "../mmu/tags";
+import { Parameter, parameter } from "../parameters";
+import * as machine from "../technique/technique";
+import * as effects from "../vcpu/effects";
+import {
+  legalCr0,
+  legalCr3,
+  legalCr4,
+  legalEfer,
+  legalEptp,
+  legalInvept,
+  legalInvpcid,
+  legalInvvpid,
+  translatable,
+} from "../vcpu/legality";
+import { isLongMode, registers } from "../vcpu/registers";
+import { configureSecond, host, setEptAccessedDirty } from "../walk/second";
+import { CR3_PCID, EFER_LMA } from "../x86/control";
+import { FRAME } from "../x86/entries";
+import { fault, Outcome } from "../x86/fault";
+import { eptFormat } from "../x86/format";
+import { Cell, cell, put } from "./block";
+
+/**
+ * The instructions that steer paging, with everything they check and flush. Each returns an Outcome: #GP or VMfail
+ * where the operands are refused, an exit where a load of PDPTEs meets one.
+ */
+
+export enum Register {
+  cr0,
+  cr3,
+  cr4,
+  efer,
+  pkru,
+  pkrs,
+}
+
+function ended(outcome: Outcome): Outcome {
+  put(Cell.qualification, fault.qualification);
+  put(Cell.exitAddress, fault.guestPhysical);
+  return outcome;
+}
+
+/** MOV to CR0, CR3 or CR4, WRMSR of EFER or IA32_PKRS, WRPKRU: cell 13 into a register. */
+export function embedLoad(register: Register): Outcome {
+  const value = cell(Cell.value);
+  if (register === Register.pkru) {
+    registers.pkru = <u32>value;
+    hardwareControls.pkru = <u32>value;
+    retag();
+    return Outcome.ok;
+  }
+  if (register === Register.pkrs) {
+    if (value >> 32 !== 0) return Outcome.generalProtection;
+    registers.pkrs = <u32>value;
+    hardwareControls.pkrs = <u32>value;
+    retag();
+    return Outcome.ok;
+  }
+  const shadow = machine.technique === machine.SHADOW;
+  if (register === Register.cr0) {
+    if (!legalCr0(value)) return Outcome.generalProtection;
+    if (!shadow) return ended(effects.loadCr0(value, false));
+    machine.loadCr0(value);
+  } else if (register === Register.cr3) {
+    if (!legalCr3(value)) return Outcome.generalProtection;
+    const operand = isLongMode() ? value : value & 0xffff_ffff;
+    if (!shadow) return ended(effects.loadCr3(operand, false));
+    machine.loadCr3(operand);
+  } else if (register === Register.cr4) {
+    if (!legalCr4(value)) return Outcome.generalProtection;
+    if (!shadow) return ended(effects.loadCr4(value, false));
+    machine.loadCr4(value);
+  } else {
+    if (!legalEfer(value)) return Outcome.generalProtection;
+    if (!shadow) effects.writeEfer(value);
+    else machine.loadEfer((value & ~EFER_LMA) | (registers.efer & EFER_LMA));
+  }
+  return Outcome.ok;
+}
+
+/** INVLPG of cell 12. */
+export function embedInvlpg(): void {
+  if (translatable(cell(Cell.address))) machine.invlpg(cell(Cell.address));
+}
+
+/** INVPCID: bits 63:0 of the descriptor in cell 13, its address in cell 12. */
+export function embedInvpcid(type: u32): Outcome {
+  const descriptor = cell(Cell.value);
+  if (!legalInvpcid(type, descriptor, cell(Cell.address))) return Outcome.generalProtection;
+  machine.invpcid(type, <u32>(descriptor & CR3_PCID), cell(Cell.address));
+  return Outcome.ok;
+}
+
+/** INVVPID: bits 63:0 of the descriptor in cell 13, its address in cell 12. SDM 3C 29.4.3.1. */
+export function embedInvvpid(type: u32): Outcome {
+  const descriptor = cell(Cell.value);
+  if (!legalInvvpid(type, descriptor, cell(Cell.address))) return Outcome.vmFail;
+  const its = <u32>descriptor;
+  if (type === 0) invalidateAddressOfVpid(its, cell(Cell.address));
+  else if (type === 2) invalidateAllVpids();
+  else invalidateVpid(its, type === 1);
+  return Outcome.ok;
+}
+
+/** INVEPT: EPTP in cell 12, the reserved half of the descriptor in cell 13. SDM 3C 29.4.3.1. */
+export function embedInvept(type: u32): Outcome {
+  if (!legalInvept(type, cell(Cell.address), cell(Cell.value))) return Outcome.vmFail;
+  invalidateEptrta(cell(Cell.address) & FRAME, type === 2);
+  return Outcome.ok;
+}
+
+/** INVLPGA: the address in cell 12 under the ASID in cell 13. APM 3 INVLPGA. */
+export function embedInvlpga(): void {
+  if (translatable(cell(Cell.address))) invalidateAddressOfVpid(<u32>cell(Cell.value), cell(Cell.address));
+}
+
+/** TLB_CONTROL of a VMRUN: 0 nothing, 1 everything, 3 this ASID, 7 this ASID but global pages. APM 2 15.16. */
+export function embedTlbControl(control: u32): void {
+  if (control === 1) invalidateEverything();
+  else if (control === 3 || control === 7) invalidateVpid(vpid, control === 3);
+}
+
+/**
+ * VM entry with the EPTP in cell 11 and the VPID in cell 14: VMfail where the EPTP is not valid. Without VPIDs an entry
+ * (like an exit) drops what is tagged VPID 0. SDM 3C 27.2.1.1, 29.4.3.1.
+ */
+export function embedEnter(): Outcome {
+  const eptp = cell(Cell.secondRoot);
+  if (!legalEptp(eptp)) return Outcome.vmFail;
+  const accessedDirty = (eptp & 0x40) !== 0;
+  eptFormat(
+    host.format,
+    <u32>((eptp >> 3) & 7) + 1,
+    parameter(Parameter.hostAddressBits),
+    accessedDirty,
+    parameter(Parameter.eptExecuteOnly) !== 0,
+    parameter(Parameter.eptModeBasedExecute) !== 0,
+  );
+  configureSecond();
+  setEptAccessedDirty(accessedDirty);
+  host.root = eptp & FRAME;
+  const tagged = parameter(Parameter.vpid) !== 0;
+  setVirtualTags(tagged ? <u32>cell(Cell.vpid) : 0, host.root);
+  retag();
+  if (!tagged) invalidateVpid(0, true);
+  return Outcome.ok;
+}
+
+/** A VM exit. */
+export function embedExit(): void {
+  if (parameter(Parameter.vpid) === 0) invalidateVpid(0, true);
+}
