@@ -8,7 +8,7 @@ process.on("SIGINT", () => {
   if (interrupt.signal.aborted) process.exit(130);
   interrupt.abort();
   /* Work that does not look at the signal in time is left where it is; it has written nothing. */
-  setTimeout(() => process.exit(130), 2000).unref();
+  setTimeout(() => process.exit(130), 1000).unref();
 });
 
 for (const stream of [process.stdout, process.stderr]) {
@@ -18,9 +18,12 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-process.exitCode = await main(process.argv.slice(2), {
+const code = await main(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,
   signal: interrupt.signal,
 });
+/* What was interrupted may still wait for its input; everything else ends by itself, once its output is written. */
+if (code === 130) process.exit(code);
+process.exitCode = code;

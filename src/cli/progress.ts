@@ -51,7 +51,7 @@ export function startProgress(
       if (!shown || time - start < QUIET_MS || time - last < EVERY_MS) return;
       last = time;
       drawn = true;
-      const width = (io.stderr.columns ?? 80) - 1;
+      const width = (io.stderr.columns || 80) - 1;
       io.stderr.write(`\r\x1b[K${progressLine(at, machines, time - start).slice(0, width)}`);
     },
     end() {

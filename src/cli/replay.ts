@@ -88,7 +88,7 @@ export async function replayCommand(
   }
   if (!quiet && json !== "-") {
     const paint = mayColour(io, io.stdout) ? ansi : plain;
-    const lines = comparisonTable(result, { width: io.stdout.columns ?? 100, paint });
+    const lines = comparisonTable(result, { width: io.stdout.columns, paint });
     io.stdout.write(`${lines.join("\n")}\n`);
   }
   if (json !== undefined) await writeJson(io, json, result);

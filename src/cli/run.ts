@@ -12,7 +12,7 @@ ${replayOptionsHelp}
 
 Examples
   nestwalk run traces/sqlite.nwt --technique npt --cpu zen5
-  nestwalk run traces/sqlite.nwt -t native --set caches.enabled=false --set caches.referenceCycles=20
+  nestwalk run traces/sqlite.nwt -t native --set caches.enabled=false
   nestwalk run traces/sqlite.nwt -t shadow --quiet --json shadow.json
 `;
 

@@ -9,7 +9,7 @@ import {
   type TraceSource,
 } from "../trace/index.js";
 import { parseArguments, positional } from "./arguments.js";
-import { type Io, stopIfInterrupted, UsageError } from "./io.js";
+import { Interrupted, type Io, stopIfInterrupted, UsageError } from "./io.js";
 import { jsonText, writeFile } from "./output.js";
 
 export const traceHelp = `nestwalk trace info FILE [--json] [--allow-truncated]
@@ -60,10 +60,18 @@ async function convert(args: readonly string[], io: Io): Promise<number> {
   return 0;
 }
 
+/** The same parts, until the user interrupts: even while the source has nothing to give. */
 async function* interruptible(parts: AsyncIterable<Uint8Array>, io: Io): AsyncGenerator<Uint8Array, void> {
-  for await (const part of parts) {
-    stopIfInterrupted(io);
-    yield part;
+  stopIfInterrupted(io);
+  const aborted = new Promise<never>((_, reject) => {
+    io.signal.addEventListener("abort", () => reject(new Interrupted("interrupted")), { once: true });
+  });
+  aborted.catch(() => {});
+  const iterator = parts[Symbol.asyncIterator]();
+  for (;;) {
+    const next = await Promise.race([iterator.next(), aborted]);
+    if (next.done) return;
+    yield next.value;
   }
 }
 

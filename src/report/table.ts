@@ -4,8 +4,8 @@ import { counted, fixed, grouped, overhead, percent } from "./numbers.js";
 import { type Paint, plain, type Tone } from "./style.js";
 
 export interface TableOptions {
-  /** Columns of the terminal; never more than 100 are used. */
-  width?: number;
+  /** Columns of the terminal, 0 or undefined if unknown; never more than 100 are used, nor fewer than 40. */
+  width?: number | undefined;
   paint?: Paint;
 }
 
@@ -17,13 +17,14 @@ interface Row {
 }
 
 const MOST_WIDTH = 100;
+const LEAST_WIDTH = 40;
 const LEAST_COLUMN = 13;
 const GAP = 2;
 
 /** The readable comparison: lines for a terminal. */
 export function comparisonTable(result: Result, options: TableOptions = {}): string[] {
   const paint = options.paint ?? plain;
-  const width = Math.min(options.width ?? MOST_WIDTH, MOST_WIDTH);
+  const width = Math.max(LEAST_WIDTH, Math.min(options.width || MOST_WIDTH, MOST_WIDTH));
   const lines = [...heading(result, paint, width), ""];
   const rows = allRows(result);
   const label = Math.max(...rows.map((row) => row.label.length));
