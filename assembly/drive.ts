@@ -1,8 +1,9 @@
-import { Counter, count } from "./counters";
+import { Counter, count, ExitReason } from "./counters";
 import { hardware, hardwareControls } from "./mmu/tags";
 import { Resolution } from "./technique/resolution";
 import {
   enter,
+  exitAlways,
   hostEvent,
   invlpg,
   loadCr0,
@@ -87,6 +88,11 @@ export function driveInstruction(vaLow: u32, vaHigh: u32): void {
 /** Something of the host, while the guest stands still. */
 export function driveHost(what: u32, gfn: u32, frames: u32): void {
   hostEvent(what, gfn, frames);
+}
+
+/** An exit under any hypervisor. */
+export function driveExit(reason: u32): void {
+  exitAlways(<ExitReason>reason);
 }
 
 /** The guest goes on. */

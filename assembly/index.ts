@@ -11,6 +11,7 @@ export {
   driveAttempt,
   driveEnter,
   driveErrorCode,
+  driveExit,
   driveHost,
   driveInstruction,
   driveInvlpg,

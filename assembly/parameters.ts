@@ -138,6 +138,8 @@ export enum Parameter {
   shadowDirtyTrap,
   /** 1: INVLPG and loads of CR3 are emulated, as on an AMD CPU without decode assists; 0: the exit says what they do. */
   shadowEmulateControls,
+  /** 1: nested paging by KVM's older code, whose tables are direct shadow pages; 0: by its TDP MMU. */
+  tdpLegacy,
 
   COUNT,
 }

@@ -1,0 +1,72 @@
+import { type Figures, gaugeNames } from "./figures.js";
+
+/** The figures of one record of the reference. */
+export interface Phase {
+  readonly mode: string;
+  readonly exits: Readonly<Record<string, number>>;
+  readonly exits_net: number;
+  readonly exits_total: number;
+  readonly counters: Readonly<Record<string, number>>;
+  readonly tracepoints: Readonly<Record<string, number>>;
+  readonly gauges_before_after: Readonly<Record<string, readonly [number, number]>>;
+  readonly events: Readonly<Record<string, number>>;
+}
+
+export interface Difference {
+  readonly figure: string;
+  readonly expected: number | string;
+  readonly found: number | string;
+}
+
+/** Figures of the reference that no model can agree with, and why. */
+export const notComparable: Readonly<Record<string, string>> = {
+  "exits.INTR": "interrupts of the host's timer: wall time",
+  "exits.NMI": "interrupts of the host: wall time",
+  "exits.SMI": "interrupts of the host: wall time",
+  exits_total: "contains them",
+};
+
+/** The TDP MMU flushes when it gives way to others: in `nested`, an unmap of many pages makes 1 or 2 requests. */
+const yields = new Set(["remote_tlb_flush_requests", "tlb_flush"]);
+
+function differ(
+  kind: string,
+  expected: Readonly<Record<string, number>>,
+  found: Readonly<Record<string, number>>,
+  skip: (name: string) => boolean = () => false,
+): Difference[] {
+  const names = new Set([...Object.keys(expected), ...Object.keys(found)]);
+  const out: Difference[] = [];
+  for (const name of names) {
+    const figure = `${kind}${name}`;
+    if (figure in notComparable || skip(name)) continue;
+    const want = expected[name] ?? 0;
+    const have = found[name] ?? 0;
+    if (want !== have) out.push({ figure, expected: want, found: have });
+  }
+  return out;
+}
+
+/** Every figure of the phase that differs. */
+export function differences(phase: Phase, figures: Figures): Difference[] {
+  const unmaps = phase.mode === "nested" && "HOSTUNMAP" in phase.events;
+  const out = [
+    ...differ("exits.", phase.exits, figures.exits),
+    ...differ("", phase.counters, figures.counters, (name) => unmaps && yields.has(name)),
+    ...differ("", phase.tracepoints, figures.tracepoints),
+  ];
+  const net = Object.entries(figures.exits).reduce((sum, [name, n]) => (name === "IOIO" ? sum : sum + n), 0);
+  if (net !== phase.exits_net) out.push({ figure: "exits_net", expected: phase.exits_net, found: net });
+  for (const name of gaugeNames) {
+    const have = figures.gauges[name]!;
+    /* A peak is given where it rose, a gauge where it is not zero. */
+    const want = phase.gauges_before_after[name] ?? (name.startsWith("max_") ? [have[0], have[0]] : [0, 0]);
+    if (want[0] !== have[0] || want[1] !== have[1])
+      out.push({ figure: name, expected: want.join(" -> "), found: have.join(" -> ") });
+  }
+  for (const name of Object.keys(phase.gauges_before_after)) {
+    if (!(gaugeNames as readonly string[]).includes(name))
+      out.push({ figure: name, expected: phase.gauges_before_after[name]!.join(" -> "), found: "not kept" });
+  }
+  return out;
+}
