@@ -40,6 +40,8 @@ function scalars(c: MachineConfig): Partial<Record<keyof typeof Parameter, numbe
     eptAdvancedInfo: c.ept.advancedInfo,
     eptPml: c.ept.pml,
     hostNoExecute: c.host.noExecute,
+    hostSmep: c.host.smep,
+    tdpLegacy: !c.host.tdpMmu,
     eagerAccessed: c.walk.eagerAccessed,
     vpid: c.vpid,
     guestPage1g: c.guest.page1g,

@@ -138,6 +138,12 @@ export const machineSchema = z
           .describe("Host pages in order of first use, or scattered by a seeded permutation.")
           .default("sequential"),
         noExecute: flag("The host enables no-execute (EFER.NXE), for NPT (APM 2 15.25.5).").default(true),
+        smep: flag(
+          "The host sets CR4.SMEP, which shows in the I/D bit of EXITINFO1 (APM 2 15.25.6).",
+        ).default(true),
+        tdpMmu: flag(
+          "KVM's TDP MMU builds the second stage; without, its older code, whose tables are direct shadow pages.",
+        ).default(true),
       })
       .describe("How the hypervisor backs guest memory.")
       .prefault({}),

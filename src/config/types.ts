@@ -91,6 +91,8 @@ export interface MachineConfig extends CpuConfig {
     addressBits: number;
     placement: "sequential" | "scattered";
     noExecute: boolean;
+    smep: boolean;
+    tdpMmu: boolean;
   };
   ept: {
     accessedDirty: boolean;
