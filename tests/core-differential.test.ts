@@ -4,7 +4,7 @@ import { CoreWalker, comparable, parametersOf } from "./core/core-walker.js";
 import { Random, randomWorld } from "./core/random-world.js";
 import { type Options, translate } from "./reference/walker.js";
 
-const runs = Number(process.env["NESTWALK_RUNS"] ?? 3000);
+const runs = Number(process.env.NESTWALK_RUNS ?? 3000);
 
 /** Every access of a random world, made by the core and by the reference walker: outcomes and memory must agree. */
 function agree(seed: number, nonleafAccessed: Options["nonleafAccessed"]): void {
@@ -27,9 +27,12 @@ function agree(seed: number, nonleafAccessed: Options["nonleafAccessed"]): void 
   }
 }
 
-it.each(["all-or-nothing", "eager"] as const)("walks as the reference walker does, non-leaf A %s", (policy) => {
-  fc.assert(
-    fc.property(fc.integer({ min: 0, max: 0x7fff_ffff }), (seed) => agree(seed, policy)),
-    { numRuns: runs, seed: 20260101, endOnFailure: true },
-  );
-});
+it.each(["all-or-nothing", "eager"] as const)(
+  "walks as the reference walker does, non-leaf A %s",
+  (policy) => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 0x7fff_ffff }), (seed) => agree(seed, policy)),
+      { numRuns: runs, seed: 20260101, endOnFailure: true },
+    );
+  },
+);

@@ -2,11 +2,12 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { coreUnderTest } from "./core/core-under-test.js";
-import { checkCase, loadVectors } from "./reference/vectors.js";
+import { checkCase } from "../src/conform/vectors/check.js";
+import { coreUnderTest } from "../src/conform/vectors/core.js";
+import { loadVectors } from "../src/conform/vectors/load.js";
 
 const sample = fileURLToPath(new URL("./reference/vectors-sample.jsonl.gz", import.meta.url));
-const folder = process.env["NESTWALK_VECTORS"];
+const folder = process.env.NESTWALK_VECTORS;
 const files = folder
   ? readdirSync(folder)
       .filter((name) => name.endsWith(".jsonl.gz"))

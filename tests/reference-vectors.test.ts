@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { checkCase, loadVectors, readLines, type SystemUnderTest } from "./reference/vectors.js";
+import { checkCase, type SystemUnderTest } from "../src/conform/vectors/check.js";
+import { loadVectors, readLines } from "../src/conform/vectors/load.js";
 import { chooseSample } from "./reference/vectors-sample.js";
 import { walkerUnderTest } from "./reference/walker-under-test.js";
 

@@ -7,6 +7,7 @@ import { UsageError } from "../cli/io.js";
 type Suite = (args: readonly string[], write: (text: string) => void) => Promise<number>;
 
 const suites: Record<string, () => Promise<Suite>> = {
+  vectors: async () => (await import("./vectors.js")).conformVectors,
   kvm: async () => (await import("./kvm.js")).conformKvm,
 };
 

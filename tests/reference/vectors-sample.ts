@@ -1,4 +1,4 @@
-import { parseVector } from "./vectors.js";
+import { parseVector } from "../../src/conform/vectors/case.js";
 
 const EVERY = 22;
 

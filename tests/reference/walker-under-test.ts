@@ -1,5 +1,6 @@
+import type { VectorCase } from "../../src/conform/vectors/case.js";
+import type { SystemUnderTest } from "../../src/conform/vectors/check.js";
 import { CR4 } from "./registers.js";
-import type { SystemUnderTest, VectorCase } from "./vectors.js";
 import {
   type Access,
   type Options,

@@ -53,7 +53,7 @@ export function buildMachine(options: RigOptions): { core: Core; drive: DriveExp
   set("tdpLegacy", options.mode === "nested-legacy" ? 1 : 0);
   set("hostFormat", NPT);
   set("hostLevels", 4);
-  set("hostPageShift", options.params["thp"] ? 21 : 12);
+  set("hostPageShift", options.params.thp ? 21 : 12);
   set("seed", 1);
   set("guestAddressBits", 40);
   set("hostAddressBits", 40);
@@ -68,7 +68,7 @@ export function buildMachine(options: RigOptions): { core: Core; drive: DriveExp
   set("shadowPrefetch", 8);
   set("shadowFlooding", 3);
   set("shadowPreviousRoots", 3);
-  set("shadowPageLimit", options.params["limit"] ?? 0);
+  set("shadowPageLimit", options.params.limit ?? 0);
   set("guestPages", GUEST_PAGES);
   set("shadowKernel", options.kernel === "6.1" ? 601 : 612);
   set("shadowDirtyTrap", 1);

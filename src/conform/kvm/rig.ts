@@ -47,7 +47,7 @@ export class Rig {
     for (let i = 0; i < 128; ++i) this.entry(0x3000 + 8 * i, i * 0x200000 + 0xe3);
     drive.driveInstruction(CODE, TOP);
     drive.driveLoad(0, 0x80010033, 0);
-    drive.driveLoad(4, CR4_PAE | (options.params["pcid"] ? CR4_PCIDE : 0), 0);
+    drive.driveLoad(4, CR4_PAE | (options.params.pcid ? CR4_PCIDE : 0), 0);
     drive.driveLoad(8, 0x500, 0);
     drive.driveLoad(3, 0x1000, 0);
   }
@@ -62,7 +62,7 @@ export class Rig {
     let ioExits = 0;
     const take = () => {
       const figures = takeFigures(this.core, this.drive);
-      figures.exits["IOIO"] = ioExits;
+      figures.exits.IOIO = ioExits;
       return figures;
     };
     const out = () => {
