@@ -1,27 +1,71 @@
 import { Counter, count, ExitReason } from "../counters";
-import { isDevice } from "../hypervisor/backing";
+import { allocateTable, isDevice } from "../hypervisor/backing";
 import { exit, workedEmulation } from "../hypervisor/exits";
-import { createSecondStage, mapDevice, mapGuestPage } from "../hypervisor/second-stage";
+import { requestFlush, takeFlush } from "../hypervisor/flush";
+import {
+  faultIn,
+  HostPage,
+  hostLevelOf,
+  isDirtyLogged,
+  isWritable,
+  logStores,
+  takePage,
+} from "../hypervisor/host-page";
+import {
+  createSecondStage,
+  FORMAT_EPT,
+  mapDevice,
+  mapGuestPage,
+  protectGuestPage,
+  restoreGuestPage,
+  unmapGuestPage,
+} from "../hypervisor/second-stage";
+import { invalidateEptrta } from "../mmu/invalidation";
 import { guestPsc, hostPsc } from "../mmu/psc";
-import { setHardware, setVirtualTags } from "../mmu/tags";
+import { eptrta, setHardware, setVirtualTags } from "../mmu/tags";
+import { Parameter, parameter } from "../parameters";
+import { ErrorFamily, Tracepoint, trace, traceCode, traceLevel } from "../tracepoints";
 import { guest, readPdptesFromMemory, registers, selectMode } from "../vcpu/registers";
 import { SECOND_NESTED } from "../walk/dimension";
 import { host, resetPml } from "../walk/second";
-import { fault, Outcome, PF_RESERVED } from "../x86/fault";
+import {
+  fault,
+  NPF_FINAL,
+  NPF_TABLE,
+  Outcome,
+  PF_FETCH,
+  PF_PRESENT,
+  PF_RESERVED,
+  PF_USER,
+  PF_WRITE,
+} from "../x86/fault";
 import { KIND_EPT } from "../x86/format";
+import { mapDirect, mapDirectDevice, startDirect } from "./direct";
 import { Resolution, setEmulatedAddress } from "./resolution";
+import { dropPage, protectPage } from "./shadow/host";
+import { restoreWrites } from "./shadow/rmap";
 
 /**
  * Two-dimensional paging: the hardware walks the guest's tables, and each address in them through the second stage.
  * Page faults, CR3 and INVLPG stay in the guest; what exits is a second stage without a mapping.
  */
 
+/** The tables are direct shadow pages, as KVM built them before its TDP MMU. Of NPT only. */
+let legacy = false;
+/** Linux 6.12 traces a fast fault by all 64 bits of its error code, 6.1 by 32. */
+let keysFastFaultsWhole = false;
+
 export function startNested(): void {
   guest.second = SECOND_NESTED;
   guest.psc = guestPsc;
   host.psc = hostPsc;
   setHardware(guest, registers);
-  setVirtualTags(1, createSecondStage());
+  legacy = parameter(Parameter.tdpLegacy) !== 0 && parameter(Parameter.hostFormat) !== FORMAT_EPT;
+  keysFastFaultsWhole = parameter(Parameter.shadowKernel) >= 612;
+  setVirtualTags(
+    1,
+    createSecondStage(legacy ? startDirect(parameter(Parameter.hostLevels)) : allocateTable()),
+  );
   resetPml(0);
   readPdptesFromMemory(host.format.kind !== KIND_EPT);
   selectMode();
@@ -37,22 +81,96 @@ export function resolveNested(outcome: Outcome): Resolution {
     return Resolution.retry;
   }
   const ept = host.format.kind === KIND_EPT;
+  const code = ept ? errorCodeOf(fault.qualification) : fault.qualification;
+  const reason = ept ? ExitReason.ept_violation : ExitReason.npf;
+  const known = ept ? outcome === Outcome.eptMisconfig : (code & PF_RESERVED) !== 0;
+  if (!(ept && known)) traceCode(ErrorFamily.page_fault_err, code);
   if (isDevice(gpa >> 12)) {
     /* The first access installs an entry that exits by itself; KVM counts a fault only for that one. */
-    const known = ept ? outcome === Outcome.eptMisconfig : (fault.qualification & PF_RESERVED) !== 0;
     if (!known) {
       count(Counter.pf_taken);
       count(Counter.pf_emulate);
-      mapDevice(gpa);
+      if (legacy) mapDirectDevice(gpa);
+      else mapDevice(gpa);
     }
     workedEmulation();
-    exit(!ept ? ExitReason.npf : known ? ExitReason.ept_misconfig : ExitReason.ept_violation);
+    enterNested();
+    exit(ept && known ? ExitReason.ept_misconfig : reason);
     setEmulatedAddress(gpa);
     return Resolution.emulated;
   }
   count(Counter.pf_taken);
-  mapGuestPage(gpa);
-  count(Counter.pf_fixed);
-  exit(ept ? ExitReason.ept_violation : ExitReason.npf);
+  repair(gpa, code);
+  enterNested();
+  exit(reason);
   return Resolution.retry;
+}
+
+/** A fault of KVM's direct MMUs. KVM: `direct_page_fault`, `kvm_tdp_mmu_map`. */
+function repair(gpa: u64, code: u64): void {
+  const gfn = gpa >> 12;
+  const write = (code & PF_WRITE) !== 0;
+  if (write && (code & PF_PRESENT) !== 0) {
+    traceCode(ErrorFamily.fast_page_fault_err, keysFastFaultsWhole ? code : code & 0xffff_ffff);
+    /* A dirty log protected the page and nothing else did: its first store is seen here. */
+    if (isDirtyLogged(gfn) && isWritable(gfn) && (legacy ? restoreWrites(gfn) : restoreGuestPage(gpa))) {
+      count(Counter.pf_fast);
+      count(Counter.pf_fixed);
+      return;
+    }
+  }
+  const hostPage = faultIn(gfn, write);
+  if (hostPage === HostPage.copied) {
+    forgetGuestPages(gfn, 1);
+    return;
+  }
+  const most = isDirtyLogged(gfn) ? 1 : hostLevelOf(gfn);
+  traceLevel(Tracepoint.spte_requested_L1, most);
+  const writable = hostPage === HostPage.writable;
+  const changed = legacy ? mapDirect(gpa, most, write, writable) : mapGuestPage(gpa, most, writable);
+  count(changed ? Counter.pf_fixed : Counter.pf_spurious);
+}
+
+/** The error code that KVM makes of an EPT violation. KVM: `handle_ept_violation`. */
+function errorCodeOf(qualification: u64): u64 {
+  return (
+    (qualification & 1 ? PF_USER : 0) |
+    (qualification & 2 ? PF_WRITE : 0) |
+    (qualification & 4 ? PF_FETCH : 0) |
+    (qualification & 0x38 ? PF_PRESENT : 0) |
+    (qualification & (1 << 8) ? NPF_FINAL : NPF_TABLE)
+  );
+}
+
+/** Serves the flush that was asked for. KVM: `kvm_vcpu_flush_tlb_all`. */
+export function enterNested(): void {
+  if (!takeFlush()) return;
+  count(Counter.tlb_flush);
+  invalidateEptrta(eptrta, false);
+}
+
+function drop(gfn: u64): bool {
+  return legacy ? dropPage(gfn) : unmapGuestPage(gfn << 12);
+}
+
+/** The host's pages change in one call: their mappings go, with one flush. */
+function forgetGuestPages(gfn: u64, frames: u64): void {
+  trace(Tracepoint.unmap_hva_range);
+  let any = false;
+  for (let i = gfn; i < gfn + frames; ++i) if (drop(i)) any = true;
+  if (any) requestFlush();
+}
+
+/** The host takes memory away (1), shares it (2) or starts a dirty log (3). */
+export function hostEventNested(what: u32, gfn: u64, frames: u64): void {
+  if (what === 3) {
+    logStores(gfn, frames);
+    let changed = false;
+    for (let i = gfn; i < gfn + frames; ++i)
+      if (legacy ? protectPage(i) : protectGuestPage(i << 12)) changed = true;
+    if (changed) requestFlush();
+    return;
+  }
+  forgetGuestPages(gfn, frames);
+  for (let i = gfn; i < gfn + frames; ++i) takePage(i);
 }

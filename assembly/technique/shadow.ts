@@ -1,6 +1,7 @@
 import { Counter, count, ExitReason } from "../counters";
 import { hostAddressOf } from "../hypervisor/backing";
 import { exit } from "../hypervisor/exits";
+import { requestFlush } from "../hypervisor/flush";
 import { read64 } from "../memory/physical";
 import { invalidateAddressOfVpid } from "../mmu/invalidation";
 import { retag, vpid } from "../mmu/tags";
@@ -34,7 +35,7 @@ import { configureHardware, followGuest } from "./shadow/hardware";
 import { hostShare, hostUnmap, startDirtyLog } from "./shadow/host";
 import { configureInvalidate, invalidateAll, invalidateOn } from "./shadow/invalidate";
 import { configurePrefetch } from "./shadow/prefetch";
-import { enterGuest, FLUSH_CURRENT, FLUSH_GUEST, request, requestFlush, SYNC } from "./shadow/requests";
+import { enterGuest, FLUSH_CURRENT, FLUSH_GUEST, request, SYNC } from "./shadow/requests";
 import {
   configureRoots,
   currentRoot,

@@ -9,7 +9,7 @@ import { registers } from "../vcpu/registers";
 import { CR0_WP, CR4_PGE } from "../x86/control";
 import { Outcome } from "../x86/fault";
 import { startNative } from "./native";
-import { resolveNested, startNested } from "./nested";
+import { enterNested, hostEventNested, resolveNested, startNested } from "./nested";
 import { Resolution } from "./resolution";
 import * as shadow from "./shadow";
 
@@ -113,9 +113,11 @@ export function exitAlways(reason: ExitReason): void {
 /** The guest goes on after something that it did not cause. */
 export function enter(): void {
   if (technique === SHADOW) shadow.enter();
+  else if (technique === NESTED) enterNested();
 }
 
 /** The host takes memory away (1), shares it (2) or starts a dirty log (3). */
 export function hostEvent(what: u32, gfn: u64, frames: u64): void {
   if (technique === SHADOW) shadow.hostEvent(what, gfn, frames);
+  else if (technique === NESTED) hostEventNested(what, gfn, frames);
 }

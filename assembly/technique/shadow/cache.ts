@@ -1,7 +1,7 @@
 import { add, Counter, count, peak, subtract } from "../../counters";
+import { requestFlush } from "../../hypervisor/flush";
 import { Parameter, parameter } from "../../parameters";
 import { Tracepoint, tracePage } from "../../tracepoints";
-import { requestFlush } from "./requests";
 import { writeProtect } from "./rmap";
 import { isDirect, levelOf } from "./role";
 import { NONE, newShadowPage, ShadowPage } from "./shadow-page";

@@ -6,7 +6,7 @@ import { allows, modeOf } from "../../x86/rights";
 import { walked } from "./guest-walk";
 import { currentRoot } from "./roots";
 import { childOf, ShadowPage, slotOf } from "./shadow-page";
-import { ACCESS_ALL, deviceEntry, deviceFrame, isDeviceEntry, isLeaf, isPresent } from "./spte";
+import { deviceEntry, deviceFrame, isDeviceEntry, isLeaf, isPresent } from "./spte";
 import { clearSlot } from "./zap";
 
 /**
@@ -15,12 +15,11 @@ import { clearSlot } from "./zap";
  */
 
 /** Installs the entry. A host with 52 address bits has no reserved bit: its entries stay empty. */
-export function mapDevice(page: ShadowPage, va: u64, gfn: u64): void {
+export function installDevice(page: ShadowPage, slot: u32, gfn: u64, access: u32): void {
   if (parameter(Parameter.hostAddressBits) === 52) return;
-  const slot = slotOf(va, 1);
   clearSlot(page, slot);
   count(Counter.pf_mmio_spte_created);
-  page.setSpte(slot, deviceEntry(gfn, walked.access & ACCESS_ALL));
+  page.setSpte(slot, deviceEntry(gfn, access));
 }
 
 /** Whether `va` leads to such an entry that allows the access; leaves the guest-physical address in `walked`. */

@@ -1,5 +1,6 @@
 import { add, Counter, count } from "../../counters";
 import { workedEmulation } from "../../hypervisor/exits";
+import { requestFlush } from "../../hypervisor/flush";
 import { Parameter, parameter } from "../../parameters";
 import { Tracepoint, trace } from "../../tracepoints";
 import { cpl, instruction } from "../../vcpu/registers";
@@ -7,7 +8,6 @@ import { FETCH, USER } from "../../x86/access";
 import { PF_FETCH, PF_USER, PF_WRITE } from "../../x86/fault";
 import { firstOf, nextOf, shadows } from "./cache";
 import { walkGuest } from "./guest-walk";
-import { requestFlush } from "./requests";
 import { hasFourByteEntries, quadrantOf } from "./role";
 import { ShadowPage } from "./shadow-page";
 import { clearSlot, commitZaps, prepareZap } from "./zap";

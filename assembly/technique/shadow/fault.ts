@@ -1,5 +1,6 @@
 import { Counter, count } from "../../counters";
 import { hostFrameOf, isDevice } from "../../hypervisor/backing";
+import { requestFlush } from "../../hypervisor/flush";
 import { faultIn, HostPage, hostLevelOf, isDirtyLogged } from "../../hypervisor/host-page";
 import { Parameter, parameter } from "../../parameters";
 import { ErrorFamily, Tracepoint, traceCode, traceLevel } from "../../tracepoints";
@@ -10,7 +11,7 @@ import { fault, PF_PRESENT, PF_RESERVED, PF_WRITE } from "../../x86/fault";
 import { RIGHT_EXECUTE, RIGHT_USER, RIGHT_WRITE } from "../../x86/rights";
 import { Resolution, setEmulatedAddress } from "../resolution";
 import { getPage, makeRoom } from "./cache";
-import { knownDevice, mapDevice } from "./device";
+import { installDevice, knownDevice } from "./device";
 import { emulateInstruction, emulateStore } from "./emulate";
 import { tableAccess, tableFrame, walked, walkGuest } from "./guest-walk";
 import { forgetCopied } from "./host";
@@ -18,11 +19,10 @@ import { invalidateOn } from "./invalidate";
 import { Asker, Leaf, setLeaf } from "./leaf";
 import { descend } from "./link";
 import { prefetch } from "./prefetch";
-import { requestFlush } from "./requests";
 import { roleOf } from "./role";
 import { currentRoot } from "./roots";
 import { childOf, ShadowPage, slotOf } from "./shadow-page";
-import { isLeaf, isPresent } from "./spte";
+import { ACCESS_ALL, isLeaf, isPresent } from "./spte";
 import { syncChildren } from "./sync";
 import { allowsLeaf, isTracked } from "./tracking";
 import { clearSlot } from "./zap";
@@ -100,7 +100,8 @@ function emulate(va: u64, access: u32, gpa: u64): Resolution {
 function resolveDevice(va: u64, gpa: u64): Resolution {
   makeRoom();
   if (currentRoot().invalid) return Resolution.retry;
-  mapDevice(fetchPage(va, gpa >> 12, 1), va, gpa >> 12);
+  const page = fetchPage(va, gpa >> 12, 1);
+  installDevice(page, slotOf(va, 1), gpa >> 12, walked.access & ACCESS_ALL);
   count(Counter.pf_emulate);
   emulateInstruction();
   setEmulatedAddress(gpa);

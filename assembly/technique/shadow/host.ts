@@ -1,12 +1,12 @@
+import { requestFlush } from "../../hypervisor/flush";
 import { logStores, takePage } from "../../hypervisor/host-page";
 import { Tracepoint, trace } from "../../tracepoints";
-import { requestFlush } from "./requests";
 import { dropMappings, writeProtect } from "./rmap";
 
 /** What the host does to the guest's memory, as the shadow pages hear of it. */
 
 /** KVM: `kvm_unmap_gfn_range`. A large leaf goes with any page of its range. */
-function dropPage(gfn: u64): bool {
+export function dropPage(gfn: u64): bool {
   let any = false;
   for (let level: u32 = 1; level <= 3; ++level) if (dropMappings(gfn, level)) any = true;
   return any;
@@ -38,9 +38,13 @@ export function hostShare(gfn: u64, frames: u64): void {
 export function startDirtyLog(gfn: u64, frames: u64): void {
   logStores(gfn, frames);
   let changed = false;
-  for (let i = gfn; i < gfn + frames; ++i) {
-    for (let level: u32 = 2; level <= 3; ++level) if (dropMappings(i, level)) changed = true;
-    if (writeProtect(i, true)) changed = true;
-  }
+  for (let i = gfn; i < gfn + frames; ++i) if (protectPage(i)) changed = true;
   if (changed) requestFlush();
+}
+
+/** Protects a page for the dirty log; returns whether that changed anything. */
+export function protectPage(gfn: u64): bool {
+  let changed = writeProtect(gfn, true);
+  for (let level: u32 = 2; level <= 3; ++level) if (dropMappings(gfn, level)) changed = true;
+  return changed;
 }

@@ -1,6 +1,6 @@
+import { requestFlush } from "../../hypervisor/flush";
 import { Parameter, parameter } from "../../parameters";
 import { install } from "./prefetch";
-import { requestFlush } from "./requests";
 import { rootAt, rootsKept } from "./roots";
 import { childOf, ShadowPage, slotOf } from "./shadow-page";
 import { isLeaf, isPresent } from "./spte";

@@ -1,7 +1,7 @@
+import { requestFlush } from "../../hypervisor/flush";
 import { Tracepoint, traceLevel } from "../../tracepoints";
 import { DIRTY, FRAME, WRITABLE } from "../../x86/entries";
 import { RIGHT_WRITE } from "../../x86/rights";
-import { requestFlush } from "./requests";
 import { dropLeaf, dropMappings, RMAP_LONGEST, rmapAdd } from "./rmap";
 import { ShadowPage } from "./shadow-page";
 import { isLeaf, isPresent, leafEntry, losesRights, MMU_WRITABLE } from "./spte";

@@ -1,5 +1,5 @@
+import { requestFlush } from "../../hypervisor/flush";
 import { listAdd } from "./list";
-import { requestFlush } from "./requests";
 import { dropLeaf } from "./rmap";
 import { placeOf, ShadowPage } from "./shadow-page";
 import { isPresent, tableEntry } from "./spte";

@@ -1,16 +1,15 @@
 import { Counter, count } from "../../counters";
+import { flushRequested, takeFlush } from "../../hypervisor/flush";
 import { invalidateVpid } from "../../mmu/invalidation";
 import { vpid } from "../../mmu/tags";
 import { freeObsoleteRoots, loadRoot, releaseUnsyncRoots, syncRoot, useRoot } from "./roots";
 
 /**
- * What must be done before the guest goes on: flushes are asked for as often as something is dropped, and served
- * once, at VM entry. KVM: `kvm_make_request`, `vcpu_enter_guest`.
+ * What must be done before the guest goes on, beside the flushes of hypervisor/flush.ts. KVM: `kvm_make_request`, `vcpu_enter_guest`.
  */
 export const FREE_OBSOLETE: u32 = 1;
 /** Synchronize the current root. */
 export const SYNC: u32 = 2;
-export const FLUSH: u32 = 4;
 /** Flush for a new root. */
 export const FLUSH_CURRENT: u32 = 8;
 /** The guest flushed everything: synchronize all roots too. */
@@ -20,12 +19,6 @@ let pending: u32 = 0;
 
 export function request(what: u32): void {
   pending |= what;
-}
-
-/** Asks for a flush of everything cached of the guest. KVM: `kvm_flush_remote_tlbs`. */
-export function requestFlush(): void {
-  count(Counter.remote_tlb_flush_requests);
-  pending |= FLUSH;
 }
 
 function take(what: u32): bool {
@@ -44,7 +37,7 @@ export function enterGuest(): void {
   do {
     if (take(FREE_OBSOLETE)) freeObsoleteRoots();
     if (take(SYNC)) syncRoot();
-    if (take(FLUSH)) {
+    if (takeFlush()) {
       take(FLUSH_CURRENT);
       flush();
     }
@@ -56,6 +49,6 @@ export function enterGuest(): void {
       flush();
     }
     if (loadRoot()) invalidateVpid(vpid, true);
-  } while (pending !== 0);
+  } while (pending !== 0 || flushRequested());
   useRoot();
 }

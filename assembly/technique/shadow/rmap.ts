@@ -61,6 +61,21 @@ export function writeProtect(gfn: u64, restorable: bool = false): bool {
   return changed;
 }
 
+/** Makes the 4 KiB leaves that only a dirty log protects writable; returns whether there was one. */
+export function restoreWrites(gfn: u64): bool {
+  const head = lists.get(keyOf(gfn, 1));
+  let any = false;
+  for (let i = listLength(head); i > 0; --i) {
+    const place = listAt(head, i - 1);
+    const page = pageAt(place);
+    const spte = page.spte(slotAt(place));
+    if ((spte & MMU_WRITABLE) === 0) continue;
+    page.setSpte(slotAt(place), spte | WRITABLE);
+    any = true;
+  }
+  return any;
+}
+
 /** Drops every leaf of `level` that maps a guest page; returns whether there was one. KVM: `kvm_zap_rmap`. */
 export function dropMappings(gfn: u64, level: u32): bool {
   const key = keyOf(gfn, level);

@@ -1,7 +1,7 @@
+import { requestFlush } from "../../hypervisor/flush";
 import { Parameter, parameter } from "../../parameters";
 import { accessBelow, frameOf, guestEntry, isInstallable, protectClean } from "./guest-entry";
 import { remakeLeaf } from "./leaf";
-import { requestFlush } from "./requests";
 import { writeProtect } from "./rmap";
 import { ShadowPage } from "./shadow-page";
 import { deviceEntry, deviceFrame, HOST_WRITABLE, isDeviceEntry } from "./spte";

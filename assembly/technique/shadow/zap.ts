@@ -1,8 +1,9 @@
 import { Counter, count } from "../../counters";
+import { requestFlush } from "../../hypervisor/flush";
 import { Tracepoint, tracePage } from "../../tracepoints";
 import { deactivate, forgetPage, removePage } from "./cache";
 import { listAt, listRemove } from "./list";
-import { FREE_OBSOLETE, request, requestFlush } from "./requests";
+import { FREE_OBSOLETE, request } from "./requests";
 import { dropLeaf } from "./rmap";
 import { childOf, freeShadowPage, pageAt, placeOf, ShadowPage, slotAt } from "./shadow-page";
 import { isLeaf, isPresent } from "./spte";
