@@ -1,4 +1,4 @@
-import type { MachineConfig } from "./config/index.js";
+import { type MachineConfig, withRecordedMemory } from "./config/index.js";
 import type { CoreBuild } from "./core.js";
 import { version } from "./generated/version.js";
 import { comparisonLaws } from "./laws.js";
@@ -29,7 +29,8 @@ export async function compare(
   configs: readonly MachineConfig[],
   options: CompareOptions = {},
 ): Promise<Result> {
-  const machines = configs.map((config) => new Machine(config, options.core));
+  const { ramMiB } = trace.header.recorded;
+  const machines = configs.map((config) => new Machine(withRecordedMemory(config, ramMiB), options.core));
   const first = machines[0];
   if (first === undefined) throw new RangeError("compare needs at least one machine");
   const total = trace.header.totals;

@@ -25,6 +25,9 @@ export class Dimension {
   /** Context that tags its entries in the caches. */
   context: u32 = 0;
 
+  /** Whether the walk under way is for a write, which a clean cached leaf cannot serve. */
+  write: bool = false;
+
   // The last walk.
   /** Entries read, by level, and where: the address in this dimension and in host-physical memory. */
   entries: StaticArray<u64> = new StaticArray<u64>(6);

@@ -119,6 +119,7 @@ export function translateFirst(d: Dimension, controls: Controls, address: u64, a
   if (!isCanonical(address, format)) return Outcome.generalProtection;
   stage1.address = address;
   stage1.rights = 0;
+  d.write = (access & KIND) === WRITE;
   stage1.shadowStack = (access & SHADOW_STACK) !== 0;
   let outcome = attempt(d, controls, address, access, true);
   /* A flag must be set below a cached entry whose table is read-only in the second stage: the walk starts over. */

@@ -1,9 +1,9 @@
 import { add, Counter, count, countReference, read, set } from "../counters";
 import { read32, read64, write32, write64 } from "../memory/physical";
 import { tableCycles } from "../mmu/cache";
-import { PSC_TABLE_WRITABLE, pscData } from "../mmu/psc";
+import { PagingStructureCache, PSC_TABLE_WRITABLE, pscData } from "../mmu/psc";
 import { Parameter, parameter } from "../parameters";
-import { EPT_WRITE, FRAME, LARGE } from "../x86/entries";
+import { DIRTY, EPT_WRITE, FRAME, GLOBAL, LARGE, WRITABLE } from "../x86/entries";
 import { Outcome } from "../x86/fault";
 import { Format, KIND_EPT, KIND_PAGE_TABLE } from "../x86/format";
 import { Dimension, SECOND_NESTED, SECOND_NONE } from "./dimension";
@@ -41,12 +41,15 @@ export let walkCycles: u32 = 0;
 export let row: u32 = 0;
 
 let eagerAccessed = false;
+/** Levels (bit n: level n) whose large leaves the paging-structure cache keeps. */
+let leafLevels: u32 = 0;
 let upperCycles: u32 = 0;
 let hostUpperCycles: u32 = 0;
 let baseCycles: u32 = 0;
 
 export function configureWalk(): void {
   eagerAccessed = parameter(Parameter.eagerAccessed) !== 0;
+  leafLevels = parameter(Parameter.pscLeaves) << 2;
   upperCycles = parameter(Parameter.walkUpperCycles);
   hostUpperCycles = parameter(Parameter.walkHostUpperCycles);
   baseCycles = parameter(Parameter.walkBaseCycles);
@@ -124,8 +127,15 @@ export function walk(d: Dimension, address: u64, useCache: bool): Found {
   let tableIsHost = d.second === SECOND_NONE;
   const psc = d.psc;
   if (useCache && psc !== null && walker === Walker.hardware) {
-    const highest = format.pdpteRegisters ? 2 : format.levels;
-    const from = psc.look(address, format.indexBits, 2, highest, d.context);
+    const highest: u32 = format.pdpteRegisters ? 2 : format.levels;
+    let from = psc.look(address, format.indexBits, 2, highest, d.context);
+    if (from !== 0 && (pscData & LARGE) !== 0) {
+      if (!d.write || (pscData & format.dirty) !== 0) {
+        takeCachedLeaf(d, from, address);
+        return Found.leaf;
+      }
+      from = from < highest ? psc.look(address, format.indexBits, from + 1, highest, d.context) : 0;
+    }
     if (from !== 0) {
       level = from - 1;
       d.top = level;
@@ -204,6 +214,19 @@ export function walk(d: Dimension, address: u64, useCache: bool): Found {
   }
 }
 
+/** The walk ends at a leaf that the paging-structure cache holds: no entry is read, none needs a flag. */
+function takeCachedLeaf(d: Dimension, level: u32, address: u64): void {
+  const format = d.format;
+  d.cached = true;
+  d.level = level;
+  d.top = level - 1;
+  d.leaf = pscData;
+  d.rights = pscData & format.rights;
+  unchecked((d.rightsAbove[level] = d.rights));
+  d.leafDirty = (pscData & format.dirty) !== 0;
+  d.result = format.leafAddress(pscData, level) | (address & (((<u64>1) << format.shiftOf(level)) - 1));
+}
+
 /** log2 of the bytes the format can address. */
 function spanOf(format: Format): u32 {
   return format.shiftOf(format.levels) + (format.topMask === 3 ? 2 : format.indexBits);
@@ -241,6 +264,7 @@ export function fillPsc(d: Dimension, address: u64): void {
   const psc = d.psc;
   if (psc === null || walker !== Walker.hardware) return;
   const entries = d.hostAddresses;
+  if (d.top >= d.level && ((leafLevels >> d.level) & 1) !== 0) fillLeaf(d, psc, address);
   for (let level = d.top; level > d.level; --level) {
     const below = level - 1;
     const writable = d.second !== SECOND_NESTED || (d.tableRights[below] & EPT_WRITE) !== 0;
@@ -254,6 +278,19 @@ export function fillPsc(d: Dimension, address: u64): void {
         (writable ? PSC_TABLE_WRITABLE : 0),
     );
   }
+}
+
+/**
+ * Keeps a large leaf of the guest in the paging-structure cache of its level, with the rights of the whole walk. A
+ * page that may be a shadow stack is not kept, as its upper rights matter apart, nor a global one, which must go
+ * under every PCID.
+ */
+function fillLeaf(d: Dimension, psc: PagingStructureCache, address: u64): void {
+  const format = d.format;
+  const leaf = unchecked(d.entries[d.level]);
+  if (format.kind !== KIND_PAGE_TABLE || (leaf & GLOBAL) !== 0 || (leaf & (WRITABLE | DIRTY)) === DIRTY)
+    return;
+  psc.fill(address, format.indexBits, d.level, d.context, (leaf & ~format.rights) | d.rights);
 }
 
 /** Ends a hardware walk in the counters. */

@@ -7,7 +7,6 @@ import {
   type TechniqueName,
   techniqueKeys,
   techniqueName,
-  withRecordedMemory,
 } from "../config/index.js";
 import { simdSupported } from "../core.js";
 import { openFile } from "../node/files.js";
@@ -73,16 +72,15 @@ export async function replayCommand(
   const trace = await openTrace(await openFile(TRACE), {
     allowTruncated: parsed.values["allow-truncated"] === true,
   });
-  const { ramMiB } = trace.header.recorded;
   const progress = startProgress(io, configs.length, quiet);
   const compare = io.compare ?? (await import("../compare.js")).compare;
   let result: Result;
   try {
-    result = await compare(
-      trace,
-      configs.map((config) => withRecordedMemory(config, ramMiB)),
-      { core, asked: asked(command.name, parsed, configs), onProgress: (at) => progress.update(at) },
-    );
+    result = await compare(trace, configs, {
+      core,
+      asked: asked(command.name, parsed, configs),
+      onProgress: (at) => progress.update(at),
+    });
   } finally {
     progress.end();
   }
