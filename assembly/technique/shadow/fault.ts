@@ -100,7 +100,7 @@ function emulate(va: u64, access: u32, gpa: u64): Resolution {
 function resolveDevice(va: u64, gpa: u64): Resolution {
   makeRoom();
   if (currentRoot().invalid) return Resolution.retry;
-  const page = fetchPage(va, gpa >> 12, 1);
+  const page = leafPage(tablePage(va), va, gpa >> 12, 1);
   installDevice(page, slotOf(va, 1), gpa >> 12, walked.access & ACCESS_ALL);
   count(Counter.pf_emulate);
   emulateInstruction();
@@ -134,11 +134,10 @@ function mapsItsTables(gfn: u64, access: u32): bool {
   return false;
 }
 
-/** The shadow page that the leaf of level `goal` for `va` belongs in, with everything above it. */
-function fetchPage(va: u64, gfn: u64, goal: u32): ShadowPage {
+/** The shadow page of the guest's table that holds the leaf for `va`, with everything above it. */
+function tablePage(va: u64): ShadowPage {
   let page = currentRoot();
-  let level = page.level();
-  for (; level > walked.level; --level) {
+  for (let level = page.level(); level > walked.level; --level) {
     page.flood = 0;
     const slot = slotOf(va, level);
     const spte = page.spte(slot);
@@ -151,8 +150,14 @@ function fetchPage(va: u64, gfn: u64, goal: u32): ShadowPage {
     if (child.unsyncChildren !== 0) syncChildren(child);
     page = descend(page, slot, child);
   }
+  return page;
+}
+
+/** The page that the leaf of level `goal` belongs in: below the table's page, direct pages split the guest's leaf. */
+function leafPage(table: ShadowPage, va: u64, gfn: u64, goal: u32): ShadowPage {
+  let page = table;
   traceLevel(Tracepoint.spte_requested_L1, goal);
-  for (; level > goal; --level) {
+  for (let level = page.level(); level > goal; --level) {
     page.flood = 0;
     const slot = slotOf(va, level);
     const spte = page.spte(slot);
@@ -162,25 +167,32 @@ function fetchPage(va: u64, gfn: u64, goal: u32): ShadowPage {
         page = child;
         continue;
       }
+      /* A direct page allows what the guest's leaf allowed when it was made. KVM: `validate_direct_spte`. */
       clearSlot(page, slot);
       requestFlush();
     }
-    const first = gfn & ~(((<u64>1) << (9 * (level - 1))) - 1);
-    page = descend(page, slot, getPage(first, roleOf(level - 1, true, walked.access)));
+    page = descend(page, slot, getPage(firstFrame(gfn, level), roleOf(level - 1, true, walked.access)));
   }
   page.flood = 0;
   return page;
 }
 
+/** First frame of the leaf of `level` that holds `gfn`. */
+function firstFrame(gfn: u64, level: u32): u64 {
+  return gfn & ~(((<u64>1) << (9 * (level - 1))) - 1);
+}
+
 function fetch(va: u64, gfn: u64, most: u32, write: bool, hostWritable: bool): Leaf {
+  const table = tablePage(va);
+  /* Only now: the tables just shadowed may lie in the range of the leaf. */
   let goal: u32 = 1;
   if (most > 1 && !isDirtyLogged(gfn)) {
     goal = min(most, hostLevelOf(gfn));
     while (!allowsLeaf(gfn, goal)) --goal;
   }
-  const page = fetchPage(va, gfn, goal);
+  const page = leafPage(table, va, gfn, goal);
   const slot = slotOf(va, goal);
-  const first = gfn & ~(((<u64>1) << (9 * (goal - 1))) - 1);
+  const first = firstFrame(gfn, goal);
   const leaf = setLeaf(
     page,
     slot,
