@@ -6,6 +6,8 @@ import { read64 } from "../memory/physical";
 import { invalidateAddressOfVpid } from "../mmu/invalidation";
 import { retag, vpid } from "../mmu/tags";
 import { Parameter, parameter } from "../parameters";
+import { activeLongMode } from "../vcpu/legality";
+import { loadPdptes } from "../vcpu/pdptes";
 import { cr3, currentPcid, guest, registers, rootOf, setCr3Value } from "../vcpu/registers";
 import {
   CR0_PG,
@@ -36,13 +38,15 @@ import { hostShare, hostUnmap, startDirtyLog } from "./shadow/host";
 import { configureInvalidate, invalidateAll, invalidateOn } from "./shadow/invalidate";
 import { configurePrefetch } from "./shadow/prefetch";
 import { enterGuest, FLUSH_CURRENT, FLUSH_GUEST, request, SYNC } from "./shadow/requests";
+import { hasFourByteEntries } from "./shadow/role";
 import {
   configureRoots,
-  currentRoot,
   pcidOf,
   releaseAllRoots,
+  releaseCurrentRoot,
   releaseRootsOf,
   rootAt,
+  rootFor,
   rootsKept,
   switchRoot,
 } from "./shadow/roots";
@@ -93,10 +97,29 @@ export function resolveShadow(outcome: Outcome, va: u64, access: u32): Resolutio
   return resolution;
 }
 
+/** PDPTEs are registers: other ones are other roots. KVM: `load_pdptrs`. */
+function reloadPdptes(): void {
+  if (!guest.format.pdpteRegisters) return;
+  const pdptes = guest.pdptes;
+  const p0 = pdptes[0];
+  const p1 = pdptes[1];
+  const p2 = pdptes[2];
+  const p3 = pdptes[3];
+  loadPdptes(true);
+  if (p0 !== pdptes[0] || p1 !== pdptes[1] || p2 !== pdptes[2] || p3 !== pdptes[3]) releaseCurrentRoot();
+}
+
 /** The mode changed: roots of the old one are let go, their pages stay cached. KVM: `kvm_mmu_reset_context`. */
 function resetContext(): void {
   releaseAllRoots();
   followGuest();
+  reloadPdptes();
+}
+
+/** Registers are being set before the guest runs. */
+function prepare(): void {
+  followGuest();
+  reloadPdptes();
 }
 
 const TASK_SWITCHED: u64 = 1 << 3;
@@ -104,13 +127,15 @@ const TASK_SWITCHED: u64 = 1 << 3;
 export function loadCr0(value: u64): void {
   const changed = registers.cr0 ^ value;
   registers.cr0 = value;
+  if ((changed & CR0_PG) !== 0 && (registers.efer & EFER_LME) !== 0)
+    registers.efer = activeLongMode(value, registers.efer);
   if (!running) {
-    followGuest();
+    prepare();
     return;
   }
   if ((changed & CR0_PG) !== 0 && (value & CR0_PG) === 0) request(FLUSH_GUEST);
   if ((changed & (CR0_PG | CR0_WP)) !== 0) resetContext();
-  else followGuest();
+  else prepare();
   /* TS is the guest's own. KVM: `KVM_POSSIBLE_CR0_GUEST_BITS`. */
   if ((changed & ~TASK_SWITCHED) !== 0) leave(ExitReason.write_cr0);
 }
@@ -122,12 +147,12 @@ export function loadCr4(value: u64): void {
   const changed = registers.cr4 ^ value;
   registers.cr4 = value;
   if (!running) {
-    followGuest();
+    prepare();
     return;
   }
   if (changed === 0) return;
   if ((changed & CR4_ROLE) !== 0) resetContext();
-  else followGuest();
+  else prepare();
   const pcidsOff = (changed & CR4_PCIDE) !== 0 && (value & CR4_PCIDE) === 0;
   if ((changed & CR4_PCIDE) !== 0 && !pcidsOff) releaseAllRoots();
   if ((changed & CR4_PGE) !== 0 || pcidsOff) request(FLUSH_GUEST);
@@ -139,7 +164,7 @@ export function loadEfer(value: u64): void {
   const changed = registers.efer ^ value;
   registers.efer = value;
   if (!running) {
-    followGuest();
+    prepare();
     return;
   }
   if ((changed & (EFER_NXE | EFER_LME | EFER_LMA)) !== 0) resetContext();
@@ -152,15 +177,16 @@ export function loadCr3(value: u64): void {
   const kept = pcids ? value & ~CR3_NO_FLUSH : value;
   if (!running) {
     setCr3Value(kept);
-    followGuest();
+    prepare();
     return;
   }
   if (emulatesControls) emulateInstruction();
   if (kept !== cr3) {
     setCr3Value(kept);
     guest.root = rootOf(kept);
-    if (switchRoot(kept)) currentRoot().flood = 0;
+    if (switchRoot(kept)) rootAt(0).flood = 0;
   }
+  reloadPdptes();
   if (!pcids || (value & CR3_NO_FLUSH) === 0) flushPcid(<u32>(pcids ? kept & CR3_PCID : 0));
   retag();
   leave(ExitReason.write_cr3);
@@ -187,8 +213,9 @@ export function invpcid(type: u32, pcid: u32, va: u64): void {
   if (type === 0) {
     let any = false;
     for (let i: u32 = 0, n = rootsKept(); i < n; ++i) {
-      if (rootAt(i).isNone() || (i === 0 ? currentPcid() : pcidOf(i)) !== pcid) continue;
-      invalidateOn(rootAt(i), va);
+      const root = i === 0 ? rootFor(va) : rootAt(i);
+      if (root.isNone() || (i === 0 ? currentPcid() : pcidOf(i)) !== pcid) continue;
+      invalidateOn(root, va);
       any = true;
     }
     count(Counter.invlpg);
@@ -215,9 +242,12 @@ export function tablePageReplaced(gfn: u64, content: usize): void {
   let flush = false;
   for (let page = firstOf(gfn); !page.isNone(); page = nextOf(page)) {
     if (!shadows(page, gfn) || page.unsync) continue;
+    const all = hasFourByteEntries(page.role);
     for (let slot: u32 = 0; slot < 512; ++slot) {
       if (page.spte(slot) === 0) continue;
-      const changed = read64(table + (slot << 3)) ^ load<u64>(content + ((<usize>slot) << 3));
+      const changed = all
+        ? u64.MAX_VALUE
+        : read64(table + (slot << 3)) ^ load<u64>(content + ((<usize>slot) << 3));
       if ((changed & ~(ACCESSED | DIRTY)) !== 0 && clearSlot(page, slot)) flush = true;
     }
   }

@@ -4,7 +4,7 @@ import { registers } from "../../vcpu/registers";
 import { KIND } from "../../x86/access";
 import { allows, modeOf } from "../../x86/rights";
 import { walked } from "./guest-walk";
-import { currentRoot } from "./roots";
+import { rootFor } from "./roots";
 import { childOf, ShadowPage, slotOf } from "./shadow-page";
 import { deviceEntry, deviceFrame, isDeviceEntry, isLeaf, isPresent } from "./spte";
 import { clearSlot } from "./zap";
@@ -24,7 +24,7 @@ export function installDevice(page: ShadowPage, slot: u32, gfn: u64, access: u32
 
 /** Whether `va` leads to such an entry that allows the access; leaves the guest-physical address in `walked`. */
 export function knownDevice(va: u64, access: u32): bool {
-  let page = currentRoot();
+  let page = rootFor(va);
   while (!page.isNone()) {
     const level = page.level();
     const spte = page.spte(slotOf(va, level));

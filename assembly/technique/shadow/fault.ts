@@ -19,8 +19,8 @@ import { invalidateOn } from "./invalidate";
 import { Asker, Leaf, setLeaf } from "./leaf";
 import { descend } from "./link";
 import { prefetch } from "./prefetch";
-import { roleOf } from "./role";
-import { currentRoot } from "./roots";
+import { hasFourByteEntries, roleOf, withQuadrant } from "./role";
+import { isRootObsolete, rootFor } from "./roots";
 import { childOf, ShadowPage, slotOf } from "./shadow-page";
 import { ACCESS_ALL, isLeaf, isPresent } from "./spte";
 import { syncChildren } from "./sync";
@@ -49,7 +49,7 @@ export function resolveFault(va: u64, access: u32): Resolution {
   count(Counter.pf_taken);
   if (!walkGuest(va, access, code & ~PF_RESERVED)) {
     /* The TLB must not hold more than the guest was told. KVM: `kvm_inject_emulated_page_fault`. */
-    if ((fault.errorCode & (PF_PRESENT | PF_RESERVED)) === PF_PRESENT) invalidateOn(currentRoot(), va);
+    if ((fault.errorCode & (PF_PRESENT | PF_RESERVED)) === PF_PRESENT) invalidateOn(rootFor(va), va);
     count(Counter.pf_guest);
     return Resolution.guestFault;
   }
@@ -80,7 +80,7 @@ export function resolveFault(va: u64, access: u32): Resolution {
     if (registers.cr4 & CR4_SMEP) walked.access &= ~RIGHT_EXECUTE;
   }
   if (roomFirst) makeRoom();
-  if (currentRoot().invalid) return Resolution.retry;
+  if (isRootObsolete()) return Resolution.retry;
   if (!roomFirst) makeRoom();
 
   const leaf = fetch(va, gfn, most, write, hostPage === HostPage.writable);
@@ -99,7 +99,7 @@ function emulate(va: u64, access: u32, gpa: u64): Resolution {
 
 function resolveDevice(va: u64, gpa: u64): Resolution {
   makeRoom();
-  if (currentRoot().invalid) return Resolution.retry;
+  if (isRootObsolete()) return Resolution.retry;
   const page = leafPage(tablePage(va), va, gpa >> 12, 1);
   installDevice(page, slotOf(va, 1), gpa >> 12, walked.access & ACCESS_ALL);
   count(Counter.pf_emulate);
@@ -110,7 +110,7 @@ function resolveDevice(va: u64, gpa: u64): Resolution {
 
 /** A walk came by the tables of `va`: they are in use as tables. KVM: `shadow_page_table_clear_flood`. */
 function clearFlood(va: u64): void {
-  let page = currentRoot();
+  let page = rootFor(va);
   while (true) {
     page.flood = 0;
     const level = page.level();
@@ -136,7 +136,7 @@ function mapsItsTables(gfn: u64, access: u32): bool {
 
 /** The shadow page of the guest's table that holds the leaf for `va`, with everything above it. */
 function tablePage(va: u64): ShadowPage {
-  let page = currentRoot();
+  let page = rootFor(va);
   for (let level = page.level(); level > walked.level; --level) {
     page.flood = 0;
     const slot = slotOf(va, level);
@@ -145,7 +145,12 @@ function tablePage(va: u64): ShadowPage {
       page = childOf(spte);
       continue;
     }
-    const child = getPage(tableFrame(level - 1), roleOf(level - 1, false, tableAccess(level - 1)));
+    const role = roleOf(level - 1, false, tableAccess(level - 1));
+    /* A table of 4-byte entries spans 4 MiB: each half has its own shadow page. */
+    const child = getPage(
+      tableFrame(level - 1),
+      hasFourByteEntries(role) ? withQuadrant(role, slot & 1) : role,
+    );
     /* The guest need not flush when it makes an entry present, so what is linked must be up to date. */
     if (child.unsyncChildren !== 0) syncChildren(child);
     page = descend(page, slot, child);

@@ -10,12 +10,12 @@ import { ACCESSED, DIRTY } from "../../x86/entries";
 import { fault, Outcome } from "../../x86/fault";
 import { RIGHT_WRITE } from "../../x86/rights";
 import { protectClean } from "./guest-entry";
-import { ACCESS_KEY_SHIFT } from "./spte";
+import { ACCESS_ALL, ACCESS_KEY_SHIFT } from "./spte";
 
 /** The guest's translation as the hypervisor's software found it. KVM: `struct guest_walker`. */
 class Walked {
   address: u64 = 0;
-  /** Level of the leaf; 0 with paging off. */
+  /** Level of the leaf; without paging, of the largest page. */
   level: u32 = 0;
   /** RIGHT_* and key of the page; without the right to write if the first write must still be seen. */
   access: u32 = 0;
@@ -34,13 +34,19 @@ export function configureGuestWalk(): void {
  * says how. KVM: `FNAME(walk_addr_generic)`.
  */
 export function walkGuest(va: u64, access: u32, code: u64): bool {
+  if (guest.format.levels === 0) {
+    walked.address = va;
+    walked.level = 2;
+    walked.access = ACCESS_ALL;
+    return true;
+  }
   count(Counter.softwareWalks);
   traceCode(ErrorFamily.walk_err, code);
   do {
     const before = setWalker(Walker.probe);
     const outcome = translateFirst(guest, registers, va, access);
     setWalker(before);
-    for (let level = guest.top; level !== 0 && level >= guest.level; --level) {
+    for (let level = guest.top; level >= guest.level; --level) {
       traceLevel(Tracepoint.walk_read_L1, level);
       countSoftwareRead();
     }
@@ -52,13 +58,12 @@ export function walkGuest(va: u64, access: u32, code: u64): bool {
   walked.address = translated.address;
   walked.level = guest.level;
   walked.access = translated.rights | (translated.key << ACCESS_KEY_SHIFT);
-  if (guest.level !== 0) walked.access = protectClean(walked.access, guest.entries[guest.level]);
+  walked.access = protectClean(walked.access, guest.entries[guest.level]);
   return true;
 }
 
 /** Returns false if an entry changed under the walk, as a table that maps itself can: it starts over. */
 function setGuestFlags(write: bool): bool {
-  if (guest.level === 0) return true;
   const format = guest.format;
   for (let level = guest.top; level >= guest.level; --level) {
     const entry = guest.entries[level];

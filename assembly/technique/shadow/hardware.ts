@@ -16,7 +16,7 @@ import {
   CR4_SMEP,
   EFER_NXE,
 } from "../../x86/control";
-import { longFormat } from "../../x86/format";
+import { longFormat, paeFormat } from "../../x86/format";
 import { latchRole } from "./role";
 
 /** The tables that the hardware walks in place of the guest's. */
@@ -51,13 +51,8 @@ export function followGuest(): void {
   controls.pkru = registers.pkru;
   controls.pkrs = registers.pkrs;
   controls.ac = registers.ac;
-  longFormat(
-    shadow.format,
-    max<u32>(guest.format.levels, 4),
-    parameter(Parameter.hostAddressBits),
-    true,
-    true,
-    parameter(Parameter.vendor) !== 0,
-  );
+  const width = parameter(Parameter.hostAddressBits);
+  if (guest.format.levels < 4) paeFormat(shadow.format, width, true, true);
+  else longFormat(shadow.format, guest.format.levels, width, true, true, parameter(Parameter.vendor) !== 0);
   retag();
 }

@@ -1,7 +1,7 @@
 import { requestFlush } from "../../hypervisor/flush";
 import { Parameter, parameter } from "../../parameters";
 import { install } from "./prefetch";
-import { rootAt, rootsKept } from "./roots";
+import { rootAt, rootFor, rootsKept } from "./roots";
 import { childOf, ShadowPage, slotOf } from "./shadow-page";
 import { isLeaf, isPresent } from "./spte";
 import { syncEntry } from "./sync";
@@ -40,5 +40,6 @@ export function invalidateOn(root: ShadowPage, va: u64): void {
 
 /** INVLPG reaches global pages, whatever the PCID: all roots. */
 export function invalidateAll(va: u64): void {
-  for (let i: u32 = 0, n = rootsKept(); i < n; ++i) invalidateOn(rootAt(i), va);
+  invalidateOn(rootFor(va), va);
+  for (let i: u32 = 1, n = rootsKept(); i < n; ++i) invalidateOn(rootAt(i), va);
 }

@@ -21,6 +21,10 @@ export function request(what: u32): void {
   pending |= what;
 }
 
+export function isRequested(what: u32): bool {
+  return (pending & what) !== 0;
+}
+
 function take(what: u32): bool {
   const asked = (pending & what) !== 0;
   pending &= ~what;

@@ -1,9 +1,11 @@
 import { Parameter, parameter } from "../../parameters";
 import { cr3, guest } from "../../vcpu/registers";
 import { CR3_PCID } from "../../x86/control";
+import { FRAME, PRESENT } from "../../x86/entries";
 import { getPage, makeRoom } from "./cache";
 import { shadow } from "./hardware";
-import { rootRole } from "./role";
+import { FREE_OBSOLETE, isRequested } from "./requests";
+import { rootRole, withQuadrant } from "./role";
 import { NONE, ShadowPage } from "./shadow-page";
 import { syncChildren } from "./sync";
 import { commitZaps, prepareZap } from "./zap";
@@ -26,9 +28,6 @@ export function configureRoots(): void {
 export function rootAt(i: u32): ShadowPage {
   return changetype<ShadowPage>(unchecked(pages[i]));
 }
-export function currentRoot(): ShadowPage {
-  return rootAt(0);
-}
 /** The current root and the previous ones. */
 export function rootsKept(): u32 {
   return kept;
@@ -36,6 +35,27 @@ export function rootsKept(): u32 {
 /** PCID that the root was loaded with. */
 export function pcidOf(i: u32): u32 {
   return <u32>(unchecked(values[i]) & CR3_PCID);
+}
+
+/**
+ * Under PAE, 32-bit paging and without paging the hardware uses PAE, and four pages of level 2 take the place of the
+ * root; they are not kept for later. KVM: `mmu_alloc_shadow_roots`, `pae_root`.
+ */
+const quarters = new StaticArray<usize>(4);
+let quartered = false;
+
+function quarter(i: u32): ShadowPage {
+  return changetype<ShadowPage>(unchecked(quarters[i]));
+}
+
+/** The page at which the walk of `va` begins; there is none below a PDPTE that is not present. */
+export function rootFor(va: u64): ShadowPage {
+  return quartered ? quarter(<u32>(va >> 30) & 3) : rootAt(0);
+}
+
+/** Whether the root was zapped, so that nothing may be entered below it. KVM: `is_page_fault_stale`. */
+export function isRootObsolete(): bool {
+  return quartered ? isRequested(FREE_OBSOLETE) : rootAt(0).invalid;
 }
 
 function setRoot(i: u32, page: ShadowPage, value: u64): void {
@@ -54,20 +74,38 @@ function usable(i: u32, value: u64): bool {
 }
 
 /** A root that nobody uses stays cached as a shadow page, unless it was zapped meanwhile. */
-export function releaseRoot(i: u32): void {
+function release(page: ShadowPage): void {
+  if (!page.isNone() && --page.rootCount === 0 && page.invalid) prepareZap(page);
+}
+
+function releaseRoot(i: u32): void {
   const page = rootAt(i);
-  if (page.isNone()) return;
   setRoot(i, NONE, 0);
-  if (--page.rootCount === 0 && page.invalid) prepareZap(page);
+  release(page);
+}
+
+/** Lets the current root go. */
+function releaseCurrent(): void {
+  releaseRoot(0);
+  if (!quartered) return;
+  quartered = false;
+  for (let i: u32 = 0; i < 4; ++i) release(quarter(i));
+}
+
+export function releaseCurrentRoot(): void {
+  releaseCurrent();
+  commitZaps();
 }
 
 export function releaseAllRoots(): void {
-  for (let i: u32 = 0; i < kept; ++i) releaseRoot(i);
+  releaseCurrent();
+  for (let i: u32 = 1; i < kept; ++i) releaseRoot(i);
   commitZaps();
 }
 
 /** Makes the root of `value` current if it is a previous one. */
 export function switchRoot(value: u64): bool {
+  if (quartered) releaseCurrentRoot();
   if (rootAt(0).isNone()) {
     for (let i: u32 = 1; i < kept; ++i) {
       if (!usable(i, value)) continue;
@@ -109,7 +147,8 @@ export function releaseUnsyncRoots(): void {
 }
 
 export function freeObsoleteRoots(): void {
-  for (let i: u32 = 0; i < kept; ++i) {
+  if (quartered || (!rootAt(0).isNone() && rootAt(0).invalid)) releaseCurrent();
+  for (let i: u32 = 1; i < kept; ++i) {
     const page = rootAt(i);
     if (!page.isNone() && page.invalid) releaseRoot(i);
   }
@@ -118,23 +157,58 @@ export function freeObsoleteRoots(): void {
 
 /** KVM: `kvm_mmu_sync_roots`. */
 export function syncRoot(): void {
-  const page = currentRoot();
+  if (!quartered) {
+    syncPage(rootAt(0));
+    return;
+  }
+  for (let i: u32 = 0; i < 4; ++i) syncPage(quarter(i));
+}
+
+function syncPage(page: ShadowPage): void {
   if (!page.isNone() && page.unsyncChildren !== 0) syncChildren(page);
 }
 
 /** Gets the root of CR3 if there is none; returns whether it did. KVM: `kvm_mmu_load`. */
 export function loadRoot(): bool {
-  if (!currentRoot().isNone()) return false;
+  if (quartered || !rootAt(0).isNone()) return false;
   makeRoom();
-  const role = rootRole(guest.format.levels);
-  const page = getPage(guest.root >> 12, role);
-  ++page.rootCount;
-  setRoot(0, page, cr3);
+  const levels = guest.format.levels;
+  if (levels >= 4) {
+    const page = getPage(guest.root >> 12, rootRole(levels));
+    ++page.rootCount;
+    setRoot(0, page, cr3);
+  } else {
+    quartered = true;
+    for (let i: u32 = 0; i < 4; ++i) loadQuarter(i, levels);
+  }
   syncRoot();
   return true;
 }
 
+function loadQuarter(i: u32, levels: u32): void {
+  let gfn = guest.root >> 12;
+  unchecked((quarters[i] = 0));
+  if (levels === 0) {
+    gfn = (<u64>i) << 18;
+  } else if (levels === 3) {
+    const pdpte = guest.pdptes[i];
+    if (!(pdpte & PRESENT)) return;
+    gfn = (pdpte & FRAME) >> 12;
+  }
+  const role = rootRole(2);
+  const page = getPage(gfn, levels === 2 ? withQuadrant(role, i) : role);
+  ++page.rootCount;
+  unchecked((quarters[i] = changetype<usize>(page)));
+}
+
 /** Gives the hardware the current root. */
 export function useRoot(): void {
-  shadow.root = (<u64>currentRoot().frame) << 12;
+  if (!quartered) {
+    shadow.root = (<u64>rootAt(0).frame) << 12;
+    return;
+  }
+  for (let i: u32 = 0; i < 4; ++i) {
+    const page = quarter(i);
+    shadow.pdptes[i] = page.isNone() ? 0 : ((<u64>page.frame) << 12) | PRESENT;
+  }
 }
