@@ -142,14 +142,17 @@ function done(removed: u32): u32 {
   return removed;
 }
 
-function scanLinear(byAddress: bool, address: u64): u32 {
-  return done(
+function scanTlbs(byAddress: bool, address: u64): u32 {
+  return (
     scanLevel(l1d, byAddress, address) +
-      scanLevel(l1i, byAddress, address) +
-      scanLevel(l2, byAddress, address) +
-      scanLevel(l2i, byAddress, address) +
-      scanPsc(guestPsc.arrays, byAddress, address),
+    scanLevel(l1i, byAddress, address) +
+    scanLevel(l2, byAddress, address) +
+    scanLevel(l2i, byAddress, address)
   );
+}
+
+function scanLinear(byAddress: bool, address: u64): u32 {
+  return done(scanTlbs(byAddress, address) + scanPsc(guestPsc.arrays, byAddress, address));
 }
 
 /** INVLPG: the page under `pcid` and global pages under any; the PCID's paging-structure cache. */
@@ -225,10 +228,15 @@ export function invalidateAllVpids(): u32 {
   return scanLinear(false, 0);
 }
 
-/** INVVPID type 0: the address under every PCID of the VPID, global pages too. */
+/** INVVPID type 0, INVLPGA: what translates the address under every PCID of the VPID, global pages too. SDM 3C 29.4.3.1. */
 export function invalidateAddressOfVpid(vpid: u32, va: u64): u32 {
   chooseLinear(vpid, EVERY, true);
-  return scanLinear(true, va);
+  let removed = scanTlbs(true, va);
+  const n = contextCount();
+  for (let i: u32 = 1; i <= n; ++i) {
+    if (unchecked(doomed[i]) !== KEEP) removed += removePaths(guestPsc, va, hardware.format.indexBits, i);
+  }
+  return done(removed);
 }
 
 /** INVEPT: guest-physical and combined mappings of one EPTRTA, or of all; linear mappings stay. */

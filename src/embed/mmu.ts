@@ -76,13 +76,15 @@ export function pscArray(
   ];
 }
 
-/** TLBs for every page size, paging-structure caches for every level of both stages, and a nested TLB. */
-export const CACHES: readonly (readonly [number, number])[] = [
-  ...tlbArray(0, 7, 64, 4),
-  ...tlbArray(4, 7, 64, 4),
-  ...tlbArray(8, 7, 512, 8),
-  ...[0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((index) => pscArray(index, 32, 4)),
-];
+/** TLBs for every page size, paging-structure caches for every level of both stages, and a nested TLB; 0 ways: fully associative. */
+export function cachesOf(ways: number): readonly (readonly [number, number])[] {
+  return [
+    ...tlbArray(0, 7, 64, ways),
+    ...tlbArray(4, 7, 64, ways),
+    ...tlbArray(8, 7, 512, ways),
+    ...[0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((index) => pscArray(index, 32, ways)),
+  ];
+}
 
 const instances = new Map<string, Mmu>();
 
