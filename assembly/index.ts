@@ -49,6 +49,7 @@ export { finish, guestDigestHigh, guestDigestLow, start } from "./machine";
 export { guestLevelsMost } from "./mmu/tags";
 export { parametersAddress } from "./parameters";
 export { accessSlow } from "./replay/access";
-export { eventCountNumber, replay, stopReason, windowAddress, windowSize } from "./replay/events";
 export { mismatchAddress, verifySlow } from "./replay/oracle";
+export { eventCountNumber, replay, stopReason } from "./replay/replay";
+export { windowAddress, windowSize } from "./replay/stream";
 export { errorCodesAddress, tracepointsAddress } from "./tracepoints";
