@@ -16,13 +16,12 @@ import {
   setTablePage,
   storeTableEntry,
 } from "../technique/technique";
-import { currentPcid, registers, setCpl } from "../vcpu/registers";
-import { MODE_SUPERVISOR, MODE_SUPERVISOR_AC, MODE_USER } from "../x86/access";
+import { currentPcid, registers } from "../vcpu/registers";
 import { CR3_NO_FLUSH, CR4_PCIDE } from "../x86/control";
+import { beforeFirstAccess, countsAgree, followsImplicitAccess, runFetches, setMode } from "./accesses";
 import { noteTablePage } from "./digest";
 import { replayPageFault } from "./fault";
 import { forgetFrames, recordMapping } from "./oracle";
-import { beforeFirstAccess, countsAgree, followsImplicitAccess, runFetches } from "./replay";
 import { byte, hasOverlong, RecordType, skipBytes, sv, uv } from "./stream";
 
 /** What the records other than accesses do (traces/FORMAT.md). */
@@ -45,9 +44,6 @@ export enum Stop {
 const UNKNOWN_FRAME: u64 = 0xf_ffff_ffff_ffff;
 /** The vector of Linux's 32-bit system call: an exception of the program, not an interrupt. */
 const SOFTWARE_INTERRUPT: u32 = 0x80;
-
-/** MODE_* of ordinary accesses now. */
-export let mode: u32 = MODE_SUPERVISOR;
 
 let tableWriteAddress: u64 = 0;
 let interruptExits = false;
@@ -153,15 +149,6 @@ function controlRegister(type: u32): void {
     else loadEfer(value);
   }
   holdExits(false);
-}
-
-/** CPL in bits 0-1, EFLAGS.AC in bit 2. */
-function setMode(value: u32): void {
-  const ac = (value & 4) !== 0;
-  setCpl(value & 3);
-  registers.ac = ac;
-  hardwareControls.ac = ac;
-  mode = (value & 3) === 3 ? MODE_USER : ac ? MODE_SUPERVISOR_AC : MODE_SUPERVISOR;
 }
 
 function setPkru(value: u32): void {
