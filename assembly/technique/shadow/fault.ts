@@ -7,7 +7,7 @@ import { ErrorFamily, Tracepoint, traceCode, traceLevel } from "../../tracepoint
 import { guest, registers } from "../../vcpu/registers";
 import { KIND, SHADOW_STACK, USER, WRITE } from "../../x86/access";
 import { CR0_WP, CR4_PKS, CR4_SMAP, CR4_SMEP } from "../../x86/control";
-import { fault, PF_PRESENT, PF_RESERVED, PF_WRITE } from "../../x86/fault";
+import { fault, PF_KEY, PF_PRESENT, PF_RESERVED, PF_WRITE } from "../../x86/fault";
 import { RIGHT_EXECUTE, RIGHT_USER, RIGHT_WRITE } from "../../x86/rights";
 import { Resolution, setEmulatedAddress } from "../resolution";
 import { getPage, makeRoom } from "./cache";
@@ -69,6 +69,8 @@ export function resolveFault(va: u64, access: u32): Resolution {
     return Resolution.retry;
   }
 
+  /* A key's write-disable binds the hardware, which has CR0.WP, where it does not bind the guest without. */
+  if (write && (code & PF_KEY) !== 0) return emulate(va, access, gpa);
   if (write && !(walked.access & RIGHT_WRITE)) {
     /*
      * Only CR0.WP = 0 lets this write pass, which the hardware never has: the page becomes a writable page of the
