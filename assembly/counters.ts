@@ -97,6 +97,10 @@ export enum Counter {
   tableLinesL3,
   /** references. Page-table lines fetched from memory. */
   tableLinesMemory,
+  /** references. Page-table entries found in the cache of entries by host-physical address. */
+  entryCacheHits,
+  /** walks. Walks that found four aligned pages contiguous in every stage, so that one TLB entry may hold them. */
+  walksCoalesced,
 
   // Cycles: the parts sum to the total.
   /** cycles. The whole run. */

@@ -33,6 +33,7 @@ export {
   embedLoad,
   embedTlbControl,
 } from "./embed/instructions";
+export { embedSequence, embedSequenceAddress, embedSequenceMost } from "./embed/sequence";
 export {
   embedClear,
   embedFlush,

@@ -49,9 +49,15 @@ export enum Parameter {
   tlbArrays,
   /** Last number of the TLB arrays. */
   tlbArraysEnd = tlbArrays + 14 * 6 - 1,
+  /** First of one number per TLB array: 1 when an entry may hold an aligned group of four 4 KiB pages. */
+  tlbCoalesce,
+  /** Last of them. */
+  tlbCoalesceEnd = tlbCoalesce + 14 - 1,
+  /** The second level of TLB holds: 0 every fill, 1 every fill and the first level nothing else, 2 what the first level evicted. */
+  l2TlbInclusion,
 
   // Paging-structure caches: levels 2 to 5 of the first stage, 2 to 5 of the second, and the nested TLB.
-  // Each is: place (0 none, 1 own array, 2 in the second-level TLB, 3 in the level-2 array of its stage), entries, ways, policy, index, fill mark.
+  // Each is: place (0 none, 1 own array, 2 in the second-level TLB, 3 or 4 in the level-2 or level-3 array of its stage), entries, ways, policy, index, fill mark.
   /** First number of the first paging-structure cache. */
   pscArrays,
   /** Last number of the paging-structure caches and the nested TLB. */
@@ -60,6 +66,15 @@ export enum Parameter {
   nestedTlbData,
   /** 1: a leaf of 1 GiB (bit 1) or 2 MiB (bit 0) is also kept by the paging-structure cache of its level. */
   pscLeaves,
+  /** Cache of entries by host-physical address (Bhargava et al., ASPLOS 2008): 0 none, 1 upper guest entries, 2 those of the second stage too. */
+  entryCacheHolds,
+  entryCacheEntries,
+  entryCacheWays,
+  entryCachePolicy,
+  entryCacheIndex,
+  entryCacheFillMark,
+  /** Cycles of a reference that it serves. */
+  entryCacheCycles,
 
   // Clock, in core cycles.
   /** Cycles from one access to the next. */
@@ -74,6 +89,8 @@ export enum Parameter {
   walkers,
   /** Cycles of a walk beside its references. */
   walkBaseCycles,
+  /** Cycles that a walk for an instruction fetch takes more. */
+  walkFetchCycles,
   /** Cycles added to a walk by each upper guest entry it reads. */
   walkUpperCycles,
   /** Cycles added to a walk by each second-stage walk for a guest table. */
@@ -84,21 +101,45 @@ export enum Parameter {
   referenceCycles,
   /** 1: page-table references go through the modelled caches. */
   caches,
-  /** L1 data cache: bytes, ways, cycles. */
+  /** L1 data cache: bytes, ways, cycles, policy, fill mark, set-index bits that are hashed, inclusion (as l2TlbInclusion). */
   l1Bytes,
   l1Ways,
   l1Cycles,
-  /** L2 cache: bytes, ways, cycles. */
+  l1Policy,
+  l1FillMark,
+  l1HashMask,
+  l1Inclusion,
+  /** L2 cache: bytes, ways, cycles, policy, fill mark, set-index bits that are hashed, inclusion (as l2TlbInclusion). */
   l2Bytes,
   l2Ways,
   l2Cycles,
-  /** L3 cache: bytes, ways, cycles. */
+  l2Policy,
+  l2FillMark,
+  l2HashMask,
+  l2Inclusion,
+  /** L3 cache: bytes, ways, cycles, policy, fill mark, set-index bits that are hashed, inclusion (as l2TlbInclusion). */
   l3Bytes,
   l3Ways,
   l3Cycles,
+  l3Policy,
+  l3FillMark,
+  l3HashMask,
+  l3Inclusion,
+  /** L1 instruction cache: bytes, ways, cycles, policy, fill mark, set-index bits that are hashed, inclusion (as l2TlbInclusion). */
+  l1iBytes,
+  l1iWays,
+  l1iCycles,
+  l1iPolicy,
+  l1iFillMark,
+  l1iHashMask,
+  l1iInclusion,
+  /** Cycles of a hit in the L1 data cache on a line last accessed by another linear page, if more; 0 makes no difference. */
+  l1AliasCycles,
+  /** Level at which page-table references enter the caches: 0 L1, 1 L2, 2 L3. */
+  walkerCacheLevel,
   /** Cycles of a reference served by memory. */
   memoryCycles,
-  /** 1: data accesses of the guest go through the same caches. */
+  /** 1: the guest's accesses go through the same caches. */
   dataCaches,
 
   // Exits, in core cycles.

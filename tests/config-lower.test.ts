@@ -12,7 +12,15 @@ type Json = Record<string, unknown>;
 
 /** Every list full and every number away from its bounds, so that each key can change alone. */
 function fullConfig(): MachineConfig {
-  const array = { pages: ["4k" as const], entries: 64, ways: 4, policy: "lru", index: "plain", fillMark: 10 };
+  const array = {
+    pages: ["4k" as const],
+    entries: 64,
+    ways: 4,
+    policy: "lru",
+    index: "plain",
+    fillMark: 10,
+    coalesce: false,
+  };
   const level = (n: number) => Array.from({ length: n }, () => structuredClone(array));
   const tlb = { l1d: level(4), l1i: level(4), l2: level(4), l2i: level(2) };
   return resolveConfig({ file: { name: "full", value: { tlb } } });
@@ -102,6 +110,12 @@ describe("lowering", () => {
       walkBaseCycles: at("walkBaseCycles"),
       l2TlbCycles: at("l2TlbCycles"),
       l3Bytes: at("l3Bytes"),
+      l2Policy: at("l2Policy"),
+      l2HashMask: at("l2HashMask"),
+      l3HashMask: at("l3HashMask"),
+      l1AliasCycles: at("l1AliasCycles"),
+      walkFetchCycles: at("walkFetchCycles"),
+      walkerCacheLevel: at("walkerCacheLevel"),
     }).toEqual({
       technique: 2,
       hostFormat: 1,
@@ -115,12 +129,22 @@ describe("lowering", () => {
       walkBaseCycles: 35,
       l2TlbCycles: 7,
       l3Bytes: 33554432,
+      l2Policy: 2,
+      l2HashMask: 48,
+      l3HashMask: 4294967295,
+      l1AliasCycles: 14,
+      walkFetchCycles: 10,
+      walkerCacheLevel: 0,
     });
     const six = (first: number, n: number) => [...block.slice(first + 6 * n, first + 6 * n + 6)];
     expect(six(Parameter.tlbArrays, 0)).toEqual([7, 96, 0, 0, 0, 0]);
     expect(six(Parameter.tlbArrays, 1)).toEqual([0, 0, 0, 0, 0, 0]);
     expect(six(Parameter.tlbArrays, 4)).toEqual([7, 64, 0, 0, 0, 0]);
     expect(six(Parameter.tlbArrays, 8)).toEqual([3, 4096, 8, 4, 0, 20]);
+    expect([...block.slice(Parameter.tlbCoalesce, Parameter.tlbCoalesceEnd + 1)]).toEqual([
+      1,
+      ...Array(13).fill(0),
+    ]);
     expect(six(Parameter.tlbArrays, 12)).toEqual([3, 2048, 4, 0, 0, 0]);
     expect(six(Parameter.pscArrays, 0)).toEqual([1, 1792, 7, 4, 0, 30]);
     expect(six(Parameter.pscArrays, 1)).toEqual([3, 0, 0, 0, 0, 0]);

@@ -56,7 +56,7 @@ describe("precedence of configuration", () => {
     const l2 = [{ pages: ["4k"], entries: 512, ways: 4 }];
     const { tlb } = resolveConfig({ file: { name: "m.json", value: { tlb: { l2, l2Cycles: 12 } } } });
     expect(tlb.l2).toEqual([
-      { pages: ["4k"], entries: 512, ways: 4, policy: "lru", index: "plain", fillMark: 0 },
+      { pages: ["4k"], entries: 512, ways: 4, policy: "lru", index: "plain", fillMark: 0, coalesce: false },
     ]);
     expect([tlb.l2Cycles, tlb.l2iCycles, tlb.l1d.length]).toEqual([12, 9, 3]);
   });

@@ -1,4 +1,4 @@
-import { sizeShift } from "../x86/entries";
+import { SIZE_GROUP, sizeShift } from "../x86/entries";
 
 /** Replacement policies. */
 export const LRU: u32 = 0;
@@ -8,9 +8,9 @@ export const TREE_PLRU: u32 = 3;
 /** Not recently used: one bit an entry, set by hits and by `fillMark` percent of fills; the victim is random among the unmarked. */
 export const NRU: u32 = 4;
 
-/** How the set is chosen: low bits of the page number, or those XORed with the bits above them. */
+/** Set index: the low bits of the number; those chosen here are XORed with the bits above the index. */
 export const INDEX_PLAIN: u32 = 0;
-export const INDEX_HASHED: u32 = 1;
+export const INDEX_HASHED: u32 = 0xffff_ffff;
 
 export const NO_WAY: i32 = -1;
 
@@ -42,6 +42,33 @@ export function tagPrefix(tag: u64): u64 {
   return tag & PREFIX;
 }
 
+/**
+ * An aligned group of four 4 KiB pages that one entry translates has the code of 4 MiB pages, whose numbers are
+ * short, and this bit in its prefix.
+ */
+const GROUP: u64 = 1 << 44;
+const GROUP_CODE: u32 = 3;
+
+export function groupPrefix(address: u64): u64 {
+  return (address >> sizeShift(SIZE_GROUP)) | GROUP;
+}
+export function groupTag(prefix: u64, context: u32): u64 {
+  return tagOf(prefix, GROUP_CODE, context);
+}
+export function isGroup(tag: u64): bool {
+  return tagCode(tag) === GROUP_CODE && (tag & GROUP) !== 0;
+}
+/** Coded size of the page, or group, that the tag of a TLB entry names. */
+export function tagSize(tag: u64): u32 {
+  return isGroup(tag) ? SIZE_GROUP : tagCode(tag);
+}
+/** First address of the page, or group, that the tag of a TLB entry names. */
+export function tagAddress(tag: u64): u64 {
+  return isGroup(tag)
+    ? (tagPrefix(tag) & ~GROUP) << sizeShift(SIZE_GROUP)
+    : tagPrefix(tag) << sizeShift(tagCode(tag));
+}
+
 let random: u64 = 1;
 export function seedRandom(seed: u32): void {
   random = ((<u64>seed) << 1) | 1;
@@ -56,6 +83,10 @@ export function nextRandom(): u32 {
 
 /** Time of the last touch, for LRU and FIFO. */
 let tick: u64 = 0;
+
+/** What the last eviction of any array took out. */
+export let evictedTag: u64 = 0;
+export let evictedData: u64 = 0;
 
 /**
  * A set-associative array of tagged entries: every TLB and paging-structure cache is one. A set is three columns,
@@ -77,7 +108,7 @@ export class TaggedArray {
   /** Bytes of a column. */
   column: u32;
   policy: u32;
-  hashed: u32;
+  hash: u32;
   fillMark: u32;
   /** Valid entries, all and by code. */
   live: u32;
@@ -85,17 +116,20 @@ export class TaggedArray {
   liveCode1: u32;
   liveCode2: u32;
   liveCode3: u32;
+  liveGroups: u32;
   /** Valid entries of TLBs that are smaller than their stage-1 page. */
   liveFractured: u32;
   /** Page sizes that a TLB array may hold, bit per size of `sizeClass`. */
   sizes: u32;
+  /** 1: a TLB array that keeps aligned groups of four pages in one entry. */
+  coalesces: u32;
   /** Evictions of valid entries since the owner last asked. */
   evicted: u32;
 
-  init(entries: u32, ways: u32, policy: u32, index: u32, fillMark: u32): void {
+  init(entries: u32, ways: u32, policy: u32, hash: u32, fillMark: u32): void {
     this.ways = ways;
     this.policy = policy;
-    this.hashed = index;
+    this.hash = hash;
     this.fillMark = fillMark;
     const sets = entries / ways;
     this.setMask = sets - 1;
@@ -111,16 +145,18 @@ export class TaggedArray {
     this.liveCode1 = 0;
     this.liveCode2 = 0;
     this.liveCode3 = 0;
+    this.liveGroups = 0;
     this.liveFractured = 0;
     this.sizes = 0;
+    this.coalesces = 0;
     this.evicted = 0;
   }
 
   setOf(prefix: u64): usize {
     let index = <u32>prefix;
-    if (this.hashed) {
+    if (this.hash) {
       const bits = this.setBits;
-      index ^= <u32>(prefix >> bits) ^ <u32>(prefix >> (bits << 1));
+      index ^= (<u32>(prefix >> bits) ^ <u32>(prefix >> (bits << 1))) & this.hash;
     }
     return this.sets + <usize>((index & this.setMask) * this.setBytes);
   }
@@ -268,11 +304,13 @@ export class TaggedArray {
       at = set + ((<usize>way) << 3);
       const old = load<u64>(at);
       if (old !== 0) {
-        this.uncount(tagCode(old), load<u64>(at + this.column));
+        evictedTag = old;
+        evictedData = load<u64>(at + this.column);
+        this.uncount(old, evictedData);
         ++this.evicted;
       }
       store<u64>(at, tag);
-      this.recount(tagCode(tag), data);
+      this.recount(tag, data);
     } else {
       this.liveFractured += fractured(data) - fractured(load<u64>(at + this.column));
     }
@@ -287,21 +325,25 @@ export class TaggedArray {
     return at;
   }
 
-  recount(code: u32, data: u64): void {
+  recount(tag: u64, data: u64): void {
+    const code = tagCode(tag);
     ++this.live;
     this.liveFractured += fractured(data);
     if (code === 0) ++this.liveCode0;
     else if (code === 1) ++this.liveCode1;
     else if (code === 2) ++this.liveCode2;
+    else if (isGroup(tag)) ++this.liveGroups;
     else if (code === 3) ++this.liveCode3;
   }
 
-  uncount(code: u32, data: u64): void {
+  uncount(tag: u64, data: u64): void {
+    const code = tagCode(tag);
     --this.live;
     this.liveFractured -= fractured(data);
     if (code === 0) --this.liveCode0;
     else if (code === 1) --this.liveCode1;
     else if (code === 2) --this.liveCode2;
+    else if (isGroup(tag)) --this.liveGroups;
     else if (code === 3) --this.liveCode3;
   }
 
@@ -317,11 +359,11 @@ export class TaggedArray {
 
   /** Valid entries that are pages, not entries of a paging-structure cache. */
   livePages(): u32 {
-    return this.liveCode0 + this.liveCode1 + this.liveCode2 + this.liveCode3;
+    return this.liveCode0 + this.liveCode1 + this.liveCode2 + this.liveCode3 + this.liveGroups;
   }
 
   remove(tagAt: usize): void {
-    this.uncount(tagCode(load<u64>(tagAt)), load<u64>(tagAt + this.column));
+    this.uncount(load<u64>(tagAt), load<u64>(tagAt + this.column));
     store<u64>(tagAt, 0);
   }
 
@@ -331,18 +373,15 @@ export class TaggedArray {
   }
 }
 
-/** 1 for a TLB entry (tlb.ts) whose stage-1 page is larger than what it caches; sizes differ only then. */
+/** 1 for a TLB entry (tlb.ts) that holds a piece of a larger stage-1 page. */
 function fractured(data: u64): u32 {
-  return <u32>(((data >> 52) ^ (data >> 55)) & 7) !== 0 ? 1 : 0;
+  const size = <u32>(data >> 52) & 7;
+  const stage1 = <u32>(data >> 55) & 7;
+  return size !== stage1 && !(size === SIZE_GROUP && stage1 === 0) ? 1 : 0;
 }
 
-export function newArray(entries: u32, ways: u32, policy: u32, index: u32, fillMark: u32): TaggedArray {
+export function newArray(entries: u32, ways: u32, policy: u32, hash: u32, fillMark: u32): TaggedArray {
   const array = new TaggedArray();
-  array.init(entries, ways === 0 ? entries : ways, policy, index, fillMark);
+  array.init(entries, ways === 0 ? entries : ways, policy, hash, fillMark);
   return array;
-}
-
-/** Page number of `address` at a coded page size. */
-export function pageNumber(address: u64, size: u32): u64 {
-  return address >> sizeShift(size);
 }

@@ -1,6 +1,16 @@
 import { add, Counter, count } from "../counters";
 import { sizeShift } from "../x86/entries";
-import { CODE_TABLE, TaggedArray, tagCode, tagContext, tagOf, tagPrefix } from "./array";
+import {
+  CODE_TABLE,
+  groupPrefix,
+  groupTag,
+  TaggedArray,
+  tagAddress,
+  tagCode,
+  tagContext,
+  tagOf,
+  tagSize,
+} from "./array";
 import {
   ANY_PCID,
   contextCount,
@@ -66,9 +76,8 @@ function scan(array: TaggedArray, byAddress: bool, address: u64): u32 {
       const code = tagCode(tag);
       if (byAddress && code < CODE_TABLE) {
         /* A fractured page is cached in pieces: any address of the stage-1 page removes each. */
-        const stage1 = sizeShift(entryStage1Size(array.data(at)));
-        const base = tagPrefix(tag) << sizeShift(code);
-        if (((base ^ address) & ADDRESS_MASK) >> stage1 !== 0) continue;
+        const span = max(sizeShift(entryStage1Size(array.data(at))), sizeShift(tagSize(tag)));
+        if (((tagAddress(tag) ^ address) & ADDRESS_MASK) >> span !== 0) continue;
       }
       array.remove(at);
       ++removed;
@@ -102,6 +111,15 @@ function removePage(array: TaggedArray, address: u64, context: u32): u32 {
     array.remove(at);
     ++removed;
   }
+  if (array.liveGroups !== 0) {
+    const group = groupPrefix(address);
+    const tag = groupTag(group, context);
+    const at = array.find(array.setOf(group), tag, tag);
+    if (at !== 0) {
+      array.remove(at);
+      ++removed;
+    }
+  }
   return removed;
 }
 
@@ -130,7 +148,7 @@ function scanPsc(psc: StaticArray<usize>, byAddress: bool, address: u64): u32 {
   let removed: u32 = 0;
   for (let level: i32 = 2; level <= 5; ++level) {
     const array = psc[level];
-    if (level > 2 && array === psc[2]) continue;
+    if (level > 2 && (array === psc[2] || array === psc[level - 1])) continue;
     removed += scan(changetype<TaggedArray>(array), byAddress, address);
   }
   return removed;

@@ -1,7 +1,7 @@
 import { countStructure, Structure, StructureCell } from "../counters";
 import { Parameter, parameterAt } from "../parameters";
-import { CODE_TABLE, newArray, TaggedArray, tagOf } from "./array";
-import { l2 } from "./tlb";
+import { CODE_TABLE, INDEX_HASHED, INDEX_PLAIN, newArray, TaggedArray, tagOf } from "./array";
+import { l2, leaveFirst } from "./tlb";
 
 /**
  * Paging-structure caches (SDM 3A 4.10.3): for each level, from a prefix of the address to the table the entry
@@ -17,6 +17,7 @@ export const PSC_TABLE_WRITABLE: u64 = 1 << 11;
 
 const PLACE_OWN: u32 = 1;
 const PLACE_TLB: u32 = 2;
+const PLACE_LEVEL_TWO: u32 = 3;
 const PSC_PARAMETERS: u32 = 6;
 
 export class PagingStructureCache {
@@ -28,7 +29,7 @@ export class PagingStructureCache {
     this.structure = structure;
     for (let level: u32 = 2; level <= 5; ++level) {
       const at = <u32>Parameter.pscArrays + (first + level - 2) * PSC_PARAMETERS;
-      this.arrays[level] = placed(at, this.arrays[2]);
+      this.arrays[level] = placed(at, this.arrays[2], this.arrays[3]);
     }
   }
 
@@ -65,14 +66,20 @@ export class PagingStructureCache {
     const evicted = array.evicted;
     array.fill(array.setOf(prefix), tagOf(prefix, CODE_TABLE + level - 2, context), data);
     countStructure(structure, StructureCell.fills);
-    if (array.evicted !== evicted) countStructure(structure, StructureCell.evictions);
+    if (array.evicted !== evicted) countEviction(structure, array);
   }
+}
+
+/** A paging-structure cache or the nested TLB, which may lie in the second-level TLB, has evicted something. */
+export function countEviction(structure: Structure, array: TaggedArray): void {
+  countStructure(structure, StructureCell.evictions);
+  if (l2.isInclusive && array === l2.array(0)) leaveFirst();
 }
 
 export let pscData: u64 = 0;
 
 /** The array a cache's six parameters describe: place, entries, ways, policy, index, fill mark. */
-function placed(at: u32, levelTwo: usize): usize {
+function placed(at: u32, levelTwo: usize, levelThree: usize): usize {
   const place = parameterAt(at);
   if (place === 0) return 0;
   if (place === PLACE_TLB) return l2.length > 0 ? changetype<usize>(l2.array(0)) : 0;
@@ -82,12 +89,12 @@ function placed(at: u32, levelTwo: usize): usize {
         parameterAt(at + 1),
         parameterAt(at + 2),
         parameterAt(at + 3),
-        parameterAt(at + 4),
+        parameterAt(at + 4) !== 0 ? INDEX_HASHED : INDEX_PLAIN,
         parameterAt(at + 5),
       ),
     );
   }
-  return levelTwo;
+  return place === PLACE_LEVEL_TWO ? levelTwo : levelThree;
 }
 
 export const guestPsc = new PagingStructureCache();
@@ -103,5 +110,5 @@ export function nestedTlb(): TaggedArray {
 export function configurePsc(): void {
   guestPsc.configure(Structure.pde, 0);
   hostPsc.configure(Structure.hostPde, 4);
-  nestedArray = changetype<TaggedArray>(placed(<u32>Parameter.pscArrays + 8 * PSC_PARAMETERS, 0));
+  nestedArray = changetype<TaggedArray>(placed(<u32>Parameter.pscArrays + 8 * PSC_PARAMETERS, 0, 0));
 }

@@ -1,7 +1,23 @@
 import { countStructure, Structure, StructureCell } from "../counters";
-import { Parameter, parameterAt } from "../parameters";
-import { sizeShift } from "../x86/entries";
-import { newArray, TaggedArray, tagCode, tagOf } from "./array";
+import { Parameter, parameter, parameterAt } from "../parameters";
+import { SIZE_4K, SIZE_GROUP, sizeShift } from "../x86/entries";
+import {
+  CODE_TABLE,
+  evictedData,
+  evictedTag,
+  groupPrefix,
+  groupTag,
+  INDEX_HASHED,
+  INDEX_PLAIN,
+  newArray,
+  TaggedArray,
+  tagAddress,
+  tagCode,
+  tagContext,
+  tagOf,
+  tagPrefix,
+  tagSize,
+} from "./array";
 
 /**
  * Data of a TLB entry. The low six bits index a permission mask (permission.ts): one shift decides an access.
@@ -35,10 +51,21 @@ export function entryStage1Size(data: u64): u32 {
   return <u32>(data >> TLB_STAGE1_SHIFT) & 7;
 }
 
-/** 4 MiB pages live where 2 MiB pages do. */
+/** 4 MiB pages live where 2 MiB pages do, groups of 4 KiB pages where these do. */
 export function sizeClass(size: u32): u32 {
-  return size === 3 ? 1 : size;
+  return (0b00_01_10_01_00 >> (size << 1)) & 3;
 }
+
+/** The entry of the one page of `va` in a group. */
+function pageOfGroup(data: u64, va: u64): u64 {
+  return (
+    (data & ~((<u64>7) << TLB_SIZE_SHIFT) & ~(((<u64>1) << sizeShift(SIZE_GROUP)) - 0x1000)) | (va & 0x3000)
+  );
+}
+
+/** How a level relates to the levels before it: it holds what it likes, all that they hold, or what they evicted. */
+const INCLUSIVE: u32 = 1;
+const VICTIM: u32 = 2;
 
 export const ARRAY_PARAMETERS: u32 = 6;
 const MOST_ARRAYS: u32 = 4;
@@ -51,6 +78,12 @@ export class TlbLevel {
   arrays: StaticArray<usize> = new StaticArray<usize>(<i32>MOST_ARRAYS);
   length: u32 = 0;
   structure: Structure = Structure.l1d;
+  /** A second level that is filled by evictions of the first only. */
+  isVictim: bool = false;
+  /** A second level whose evictions leave the first level too. */
+  isInclusive: bool = false;
+  /** What takes the evictions of this first level, or null. */
+  victims: TlbLevel | null = null;
 
   configure(structure: Structure, first: u32, most: u32): void {
     this.structure = structure;
@@ -63,10 +96,11 @@ export class TlbLevel {
         entries,
         parameterAt(at + 2),
         parameterAt(at + 3),
-        parameterAt(at + 4),
+        parameterAt(at + 4) !== 0 ? INDEX_HASHED : INDEX_PLAIN,
         parameterAt(at + 5),
       );
       array.sizes = parameterAt(at);
+      array.coalesces = parameterAt(<u32>Parameter.tlbCoalesce + first + i);
       this.arrays[this.length++] = changetype<usize>(array);
     }
   }
@@ -88,55 +122,104 @@ export class TlbLevel {
           return at;
         }
       }
+      if (array.liveGroups !== 0) {
+        const at = findGroup(array, va, context, global);
+        if (at !== 0) {
+          foundArray = array;
+          return at;
+        }
+      }
     }
     return 0;
-  }
-
-  /** A lookup that counts: hits by page size and misses. */
-  look(va: u64, context: u32, global: u32): usize {
-    countStructure(this.structure, StructureCell.lookups);
-    const at = this.find(va, context, global);
-    if (at === 0) {
-      countStructure(this.structure, StructureCell.misses);
-      return 0;
-    }
-    countStructure(
-      this.structure,
-      <StructureCell>(<u32>StructureCell.hits4k + sizeClass(tagCode(load<u64>(at)))),
-    );
-    foundArray.touch(at);
-    return at;
   }
 
   /** Puts an entry in. Returns the address of its tag and sets `foundArray`; 0 when no array holds this size. */
   fill(va: u64, size: u32, context: u32, data: u64): usize {
+    const array = this.holder(va, size);
+    if (changetype<usize>(array) === 0) return 0;
+    const evicted = array.evicted;
+    let at: usize;
+    if (size !== SIZE_GROUP) {
+      const page = va >> sizeShift(size);
+      at = array.fill(array.setOf(page), tagOf(page, size, context), data);
+    } else if (array.coalesces) {
+      at = fillGroup(array, va, context, data);
+    } else {
+      const page = va >> sizeShift(SIZE_4K);
+      at = array.fill(array.setOf(page), tagOf(page, SIZE_4K, context), pageOfGroup(data, va));
+    }
+    countStructure(this.structure, StructureCell.fills);
+    if (array.evicted !== evicted) {
+      countStructure(this.structure, StructureCell.evictions);
+      const victims = this.victims;
+      if (victims !== null) victims.take(evictedTag, evictedData);
+      if (this.isInclusive) leaveFirst();
+    }
+    foundArray = array;
+    return at;
+  }
+
+  /** The array that holds a page. Arrays of the same size share its pages by the address bits above their index. */
+  holder(va: u64, size: u32): TaggedArray {
     const wanted: u32 = 1 << sizeClass(size);
-    const page = va >> sizeShift(size);
+    let first = changetype<TaggedArray>(0);
     let holders: u32 = 0;
-    let bits: u32 = 0;
     for (let i: u32 = 0; i < this.length; ++i) {
       const array = this.array(i);
       if (!(array.sizes & wanted)) continue;
-      if (holders++ === 0) bits = array.setBits;
+      if (holders++ === 0) first = array;
     }
-    if (holders === 0) return 0;
-    /* Arrays that hold the same size share its pages by the address bits above their index. */
-    let nth: u32 = holders > 1 ? <u32>(page >> bits) % holders : 0;
+    if (holders <= 1) return first;
+    let nth = <u32>((va >> sizeShift(size)) >> first.setBits) % holders;
     for (let i: u32 = 0; i < this.length; ++i) {
       const array = this.array(i);
       if (!(array.sizes & wanted)) continue;
-      if (nth !== 0) {
-        --nth;
-        continue;
-      }
-      const evicted = array.evicted;
-      const at = array.fill(array.setOf(page), tagOf(page, size, context), data);
-      countStructure(this.structure, StructureCell.fills);
-      if (array.evicted !== evicted) countStructure(this.structure, StructureCell.evictions);
-      foundArray = array;
-      return at;
+      if (nth-- === 0) return array;
     }
-    return 0;
+    return first;
+  }
+
+  /** An entry that the first level evicted. */
+  take(tag: u64, data: u64): void {
+    this.fill(tagAddress(tag), tagSize(tag), tagContext(tag), data);
+  }
+
+  removeTag(tag: u64): void {
+    for (let i: u32 = 0; i < this.length; ++i) {
+      const array = this.array(i);
+      const at = array.find(array.setOf(tagPrefix(tag)), tag, tag);
+      if (at !== 0) array.remove(at);
+    }
+  }
+}
+
+function findGroup(array: TaggedArray, va: u64, context: u32, global: u32): usize {
+  const group = groupPrefix(va);
+  return array.find(array.setOf(group), groupTag(group, context), groupTag(group, global));
+}
+
+/** A group takes the place of the entry that its page had, which may be an older, narrower one. */
+function fillGroup(array: TaggedArray, va: u64, context: u32, data: u64): usize {
+  const page = va >> sizeShift(SIZE_4K);
+  const tag = tagOf(page, SIZE_4K, context);
+  const single = array.find(array.setOf(page), tag, tag);
+  if (single !== 0) array.remove(single);
+  const group = groupPrefix(va);
+  return array.fill(array.setOf(group), groupTag(group, context), data);
+}
+
+/** What an inclusive second level has just evicted leaves the first levels as well. */
+export function leaveFirst(): void {
+  const tag = evictedTag;
+  if (tagCode(tag) >= CODE_TABLE) return;
+  l1d.removeTag(tag);
+  l1i.removeTag(tag);
+  if (tagSize(tag) !== SIZE_GROUP) return;
+  const page = tagAddress(tag) >> sizeShift(SIZE_4K);
+  for (let i: u32 = 0; i < 4; ++i) {
+    const single = tagOf(page + i, SIZE_4K, tagContext(tag));
+    l1d.removeTag(single);
+    l1i.removeTag(single);
   }
 }
 
@@ -150,9 +233,22 @@ export function l2ForFetch(): TlbLevel {
   return l2i.length > 0 ? l2i : l2;
 }
 
+/** Whether any array keeps groups of pages. */
+export function anyCoalesces(): bool {
+  for (let i: u32 = 0; i < 14; ++i) if (parameterAt(<u32>Parameter.tlbCoalesce + i) !== 0) return true;
+  return false;
+}
+
 export function configureTlbs(): void {
   l1d.configure(Structure.l1d, 0, 4);
   l1i.configure(Structure.l1i, 4, 4);
   l2.configure(Structure.l2, 8, 4);
   l2i.configure(Structure.l2i, 12, 2);
+  const inclusion = parameter(Parameter.l2TlbInclusion);
+  l2.isVictim = inclusion === VICTIM && l2.length > 0;
+  l2.isInclusive = inclusion === INCLUSIVE;
+  l2i.isVictim = l2.isVictim;
+  l2i.isInclusive = l2.isInclusive;
+  l1d.victims = l2.isVictim ? l2 : null;
+  l1i.victims = l2.isVictim ? l2ForFetch() : null;
 }

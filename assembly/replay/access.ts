@@ -23,6 +23,7 @@ import {
   vpid,
 } from "../mmu/tags";
 import {
+  anyCoalesces,
   entrySize,
   foundArray,
   l1d,
@@ -43,10 +44,11 @@ import { Parameter, parameter } from "../parameters";
 import { emulatedAddress, Resolution } from "../technique/resolution";
 import { resolve } from "../technique/technique";
 import { currentPcid, globalPages } from "../vcpu/registers";
+import { coalesce } from "../walk/coalesce";
 import { composed, translate } from "../walk/translate";
-import { beginHardwareWalk, endHardwareWalk, walkCycles, walkReferences } from "../walk/walk";
+import { addWalkCycles, beginHardwareWalk, endHardwareWalk, walkCycles, walkReferences } from "../walk/walk";
 import { FETCH, MODE_SHADOW_STACK, MODE_SHADOW_STACK_USER, MODE_USER, USER, WRITE } from "../x86/access";
-import { sizeShift } from "../x86/entries";
+import { SIZE_4K, sizeShift } from "../x86/entries";
 import { fault, Outcome } from "../x86/fault";
 import { accessOf, keyRefuses, shadowStackAllows } from "../x86/rights";
 import { refuse, repeatVerified, verify, verifyGuestFrame } from "./oracle";
@@ -56,11 +58,15 @@ import { refuse, repeatVerified, verify, verifyGuestFrame } from "./oracle";
 let l2Cycles: u32 = 0;
 let l2ItlbCycles: u32 = 0;
 let dataCaches = false;
+let fetchCycles: u32 = 0;
+let coalesces = false;
 
 export function configureAccess(): void {
   l2Cycles = parameter(Parameter.l2TlbCycles);
   l2ItlbCycles = parameter(Parameter.l2ItlbCycles);
   dataCaches = parameter(Parameter.dataCaches) !== 0;
+  fetchCycles = parameter(Parameter.walkFetchCycles);
+  coalesces = anyCoalesces();
 }
 
 /** Where the last access that succeeded went; a `wasEmulated` one is a guest-physical address. */
@@ -151,7 +157,7 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
         <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))),
       );
       setHint(va >> 12, fetch, at, changetype<usize>(array));
-      finish(addressIn(data, va), 0, 0);
+      finish(addressIn(data, va), va, fetch, 0, 0);
       return Outcome.ok;
     }
     count(Counter.rightsMisses);
@@ -173,8 +179,9 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
           second.structure,
           <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))),
         );
+        if (second.isVictim) array.remove(at);
         fillFirst(first, va, data, fetch);
-        finish(addressIn(data, va), tlbCycles, 0);
+        finish(addressIn(data, va), va, fetch, tlbCycles, 0);
         return Outcome.ok;
       }
       count(Counter.rightsMisses);
@@ -184,9 +191,9 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
   return walkPage(va, kind, mode, first, second, tlbCycles);
 }
 
-function finish(hpa: u64, tlb: u32, walk: u32): void {
+function finish(hpa: u64, va: u64, fetch: bool, tlb: u32, walk: u32): void {
   accessedAddress = hpa;
-  const data = dataCaches ? dataCycles(hpa) : 0;
+  const data = dataCaches ? dataCycles(hpa, va, fetch) : 0;
   if (tlb | walk | data) delayAccess(tlb, walk, data);
 }
 
@@ -202,19 +209,21 @@ function fillFirst(first: TlbLevel, va: u64, data: u64, fetch: bool): void {
 /** Walks until the page is translated, the guest faults, or the hypervisor has carried the access out. */
 function walkPage(va: u64, kind: u32, mode: u32, first: TlbLevel, second: TlbLevel, tlbCycles: u32): Outcome {
   const access = accessOf(kind, mode);
+  const fetch = kind === FETCH;
   let tlb = tlbCycles;
   let attempt: u32 = 0;
   while (true) {
     if (attempt > 0) count(Counter.walksRetried);
     beginHardwareWalk();
+    if (fetch) addWalkCycles(fetchCycles);
     const outcome = translate(hardware, hardwareControls, va, access);
     endHardwareWalk(outcome);
     countWalkLength(walkReferences);
     if (outcome === Outcome.ok) {
-      const data = composed.data;
-      if (second.length > 0) second.fill(va, composed.size, contextFor(data), data);
-      fillFirst(first, va, data, kind === FETCH);
-      finish(composed.address, tlb, walkCycles);
+      const data = coalesces && composed.size === SIZE_4K ? coalesce(hardware) : composed.data;
+      if (second.length > 0 && !second.isVictim) second.fill(va, entrySize(data), contextFor(data), data);
+      fillFirst(first, va, data, fetch);
+      finish(composed.address, va, fetch, tlb, walkCycles);
       return outcome;
     }
     delayAccess(tlb, walkCycles, 0);

@@ -2,7 +2,7 @@ import { Counter, count, countStructure, Structure, StructureCell } from "../cou
 import { hostAddressOf } from "../hypervisor/backing";
 import { write64 } from "../memory/physical";
 import { tagOf } from "../mmu/array";
-import { nestedTlb } from "../mmu/psc";
+import { countEviction, nestedTlb } from "../mmu/psc";
 import {
   sizeClass,
   TLB_D,
@@ -193,7 +193,7 @@ export function translateSecond(gpa: u64, need: u32, level: u32): Outcome {
     const evicted = array.evicted;
     array.fill(array.setOf(page), tagOf(page, secondSize, host.context), data);
     countStructure(Structure.nested, StructureCell.fills);
-    if (array.evicted !== evicted) countStructure(Structure.nested, StructureCell.evictions);
+    if (array.evicted !== evicted) countEviction(Structure.nested, array);
   }
   return Outcome.ok;
 }

@@ -80,7 +80,7 @@ function countEntryRead(d: Dimension, level: u32, hostAddress: u64): void {
     const host = d.format.kind !== KIND_PAGE_TABLE;
     countReference(host ? row : level, host ? level : 0);
     ++walkReferences;
-    walkCycles += tableCycles(hostAddress);
+    walkCycles += tableCycles(hostAddress, level, host);
   } else if (walker === Walker.software) {
     count(Counter.softwareReferences);
     ++softwareReads;

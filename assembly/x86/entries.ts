@@ -30,8 +30,12 @@ export const SIZE_4K: u32 = 0;
 export const SIZE_2M: u32 = 1;
 export const SIZE_1G: u32 = 2;
 export const SIZE_4M: u32 = 3;
+/** Four aligned 4 KiB pages that a TLB keeps as one entry: no page size of the architecture. */
+export const SIZE_GROUP: u32 = 4;
+
+const SHIFTS: u64 = (14 << 32) | (22 << 24) | (30 << 16) | (21 << 8) | 12;
 
 /** log2 of a coded page size. */
 export function sizeShift(size: u32): u32 {
-  return (((22 << 24) | (30 << 16) | (21 << 8) | 12) >> (size << 3)) & 0xff;
+  return <u32>(SHIFTS >> (size << 3)) & 0xff;
 }

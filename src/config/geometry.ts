@@ -22,21 +22,16 @@ export function checkGeometry(config: MachineConfig): void {
     const cache = psc[key];
     if (typeof cache === "boolean" || Array.isArray(cache)) continue;
     const path = `psc.${key}`;
+    if ("holds" in cache) {
+      if (cache.holds !== "none") checkArray(path, cache);
+      continue;
+    }
     if (cache.place === "own") checkArray(path, cache);
     if (cache.place === "l2" && tlb.l2.length === 0)
       fail(`${path}.place`, "is l2, but tlb.l2 is empty; use own or none, or give tlb.l2 an array");
-    if (cache.place === "pde") {
-      const first = key.startsWith("host") ? "hostPde" : "pde";
-      if (key === first || key === "nested")
-        fail(`${path}.place`, "is pde; for this key it must be none, own or l2");
-      if (psc[first].place === "none")
-        fail(
-          `${path}.place`,
-          `is pde, but psc.${first}.place is none; use own or none, or give psc.${first} an array`,
-        );
-    }
+    if (cache.place === "pde" || cache.place === "pdpte") checkShared(psc, key as SharedKey, cache.place);
   }
-  for (const level of ["l1", "l2", "l3"] as const) checkCache(`caches.${level}`, caches[level]);
+  for (const level of ["l1", "l2", "l3", "l1i"] as const) checkCache(`caches.${level}`, caches[level]);
   if (caches.data && !caches.enabled)
     fail("caches.data", "is true while caches.enabled is false; enable the caches too");
   if (config.technique === "nested" && config.format === "ept" && host.levels === 3)
@@ -52,6 +47,23 @@ export function checkGeometry(config: MachineConfig): void {
     fail("shadow.prefetch", `is ${config.shadow.prefetch}; it must be a power of two from 1 to 512`);
 }
 
+type SharedKey = Exclude<keyof MachineConfig["psc"], "nestedData" | "leaves" | "physical">;
+
+/** A level's cache that lies in the array of a lower level of its stage. */
+function checkShared(psc: MachineConfig["psc"], key: SharedKey, place: "pde" | "pdpte"): void {
+  const stage = key.startsWith("host") ? (["hostPde", "hostPdpte"] as const) : (["pde", "pdpte"] as const);
+  const [first, second] = stage;
+  const path = `psc.${key}.place`;
+  const within = place === "pde" ? first : second;
+  if (key === "nested" || key === first || key === within)
+    fail(path, `is ${place}; for this key it must be none, own${key === second ? ", pde" : ""} or l2`);
+  if (psc[within].place === "none")
+    fail(
+      path,
+      `is ${place}, but psc.${within}.place is none; use own or none, or give psc.${within} an array`,
+    );
+}
+
 function fail(path: string, what: string): never {
   throw new ConfigError(`${path} ${what}`, path);
 }
@@ -65,6 +77,8 @@ function checkTlb(path: string, arrays: TlbArray[]): void {
     if (new Set(array.pages).size !== array.pages.length)
       fail(`${path}.${i}.pages`, `is ${array.pages.join(", ")}; name each page size once`);
     checkArray(`${path}.${i}`, array);
+    if (array.coalesce && !array.pages.includes("4k"))
+      fail(`${path}.${i}.coalesce`, "is true, but the array holds no 4k pages; only these make groups");
   }
 }
 

@@ -23,7 +23,9 @@ export {
 export type {
   CacheLevel,
   CpuConfig,
+  EntryCache,
   Geometry,
+  Inclusion,
   MachineConfig,
   PageSize,
   Policy,

@@ -8,7 +8,10 @@ const PAGE_SHIFT = { "4k": 12, "2m": 21, "1g": 30 } as const;
 const LEAF_BIT = { "2m": 1, "1g": 2 } as const;
 const POLICY = { lru: 0, fifo: 1, random: 2, plru: 3, nru: 4 } as const;
 const INDEX = { plain: 0, hashed: 1 } as const;
-const PLACE = { none: 0, own: 1, l2: 2, pde: 3 } as const;
+const PLACE = { none: 0, own: 1, l2: 2, pde: 3, pdpte: 4 } as const;
+const INCLUSION = { none: 0, inclusive: 1, victim: 2 } as const;
+const HOLDS = { none: 0, guest: 1, both: 2 } as const;
+const CACHE_LEVEL = { l1: 0, l2: 1, l3: 2 } as const;
 const TECHNIQUE = { native: 0, nested: 1, shadow: 2 } as const;
 const FORMAT = { ept: 0, npt: 1 } as const;
 const PLACEMENT = { sequential: 0, scattered: 1 } as const;
@@ -47,12 +50,21 @@ function scalars(c: MachineConfig): Partial<Record<keyof typeof Parameter, numbe
     guestPage1g: c.guest.page1g,
     nestedTlbData: c.psc.nestedData,
     pscLeaves: c.psc.leaves.reduce((bits, size) => bits | LEAF_BIT[size], 0),
+    entryCacheHolds: HOLDS[c.psc.physical.holds],
+    entryCacheEntries: c.psc.physical.entries,
+    entryCacheWays: c.psc.physical.ways,
+    entryCachePolicy: POLICY[c.psc.physical.policy],
+    entryCacheIndex: INDEX[c.psc.physical.index],
+    entryCacheFillMark: c.psc.physical.fillMark,
+    entryCacheCycles: c.psc.physical.cycles,
     issueCycles: c.clock.issueCycles,
     window: c.clock.window,
+    l2TlbInclusion: INCLUSION[c.tlb.l2Inclusion],
     l2TlbCycles: c.tlb.l2Cycles,
     l2ItlbCycles: c.tlb.l2iCycles,
     walkers: c.clock.walkers,
     walkBaseCycles: c.walk.baseCycles,
+    walkFetchCycles: c.walk.fetchCycles,
     walkUpperCycles: c.walk.upperCycles,
     walkNestedCycles: c.walk.nestedCycles,
     walkHostUpperCycles: c.walk.hostUpperCycles,
@@ -61,6 +73,9 @@ function scalars(c: MachineConfig): Partial<Record<keyof typeof Parameter, numbe
     ...cacheScalars("l1", c.caches.l1),
     ...cacheScalars("l2", c.caches.l2),
     ...cacheScalars("l3", c.caches.l3),
+    ...cacheScalars("l1i", c.caches.l1i),
+    l1AliasCycles: c.caches.aliasCycles,
+    walkerCacheLevel: CACHE_LEVEL[c.walk.cacheLevel],
     memoryCycles: c.caches.memoryCycles,
     dataCaches: c.caches.data,
     exitHardwareCycles: c.exits.hardwareCycles,
@@ -81,12 +96,19 @@ function scalars(c: MachineConfig): Partial<Record<keyof typeof Parameter, numbe
   };
 }
 
-function cacheScalars<L extends "l1" | "l2" | "l3">(level: L, cache: CacheLevel) {
+function cacheScalars<L extends "l1" | "l2" | "l3" | "l1i">(level: L, cache: CacheLevel) {
   return {
     [`${level}Bytes`]: cache.bytes,
     [`${level}Ways`]: cache.ways,
     [`${level}Cycles`]: cache.cycles,
-  } as Record<`${L}${"Bytes" | "Ways" | "Cycles"}`, number>;
+    [`${level}Policy`]: POLICY[cache.policy],
+    [`${level}FillMark`]: cache.fillMark,
+    [`${level}HashMask`]: cache.hashMask,
+    [`${level}Inclusion`]: INCLUSION[cache.inclusion],
+  } as Record<
+    `${L}${"Bytes" | "Ways" | "Cycles" | "Policy" | "FillMark" | "HashMask" | "Inclusion"}`,
+    number
+  >;
 }
 
 function geometry(array: Geometry): number[] {
@@ -109,14 +131,19 @@ export function lower(config: MachineConfig): Uint32Array {
 
   const { tlb, psc } = config;
   let at: number = Parameter.tlbArrays;
+  let nth: number = Parameter.tlbCoalesce;
   for (const [arrays, most] of [
     [tlb.l1d, 4],
     [tlb.l1i, 4],
     [tlb.l2, 4],
     [tlb.l2i, 2],
   ] as const) {
-    for (const [i, array] of arrays.entries()) block.set(tlbNumbers(array), at + i * ARRAY);
+    for (const [i, array] of arrays.entries()) {
+      block.set(tlbNumbers(array), at + i * ARRAY);
+      block[nth + i] = Number(array.coalesce);
+    }
     at += most * ARRAY;
+    nth += most;
   }
   const walkCaches = [
     psc.pde,

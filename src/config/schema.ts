@@ -2,7 +2,7 @@ import { z } from "zod";
 import { exitReasons } from "../generated/declarations.js";
 import { valuesOf } from "./presets/cite.js";
 import { defaultPreset, presetNames } from "./presets/index.js";
-import type { CacheLevel, MachineConfig, TlbArray, WalkCache } from "./types.js";
+import type { CacheLevel, EntryCache, MachineConfig, TlbArray, WalkCache } from "./types.js";
 
 /**
  * The schema of one machine's configuration. Every key has a description and a default; the defaults of what a CPU
@@ -18,26 +18,33 @@ const cycles = (text: string) => number(0, MOST_CYCLES, `${text}, in core cycles
 const flag = (text: string) => z.boolean().describe(text);
 
 const pageSizes = ["4k", "2m", "1g"] as const;
+const policy = z
+  .enum(["lru", "fifo", "random", "plru", "nru"])
+  .describe("Replacement: plru is a binary tree, nru a bit an entry and a random victim among the unmarked.");
+const fillMark = number(0, 100, "Share of fills that nru marks as used, in percent.");
+const inclusion = (text: string) =>
+  z
+    .enum(["none", "inclusive", "victim"])
+    .describe(`none; inclusive: what it evicts leaves the levels before it; victim: ${text}.`);
+
 const geometry = {
   entries: number(0, MOST_ENTRIES, "Entries."),
   ways: number(0, MOST_ENTRIES, "Ways of a set; 0 is fully associative.").default(0),
-  policy: z
-    .enum(["lru", "fifo", "random", "plru", "nru"])
-    .describe(
-      "Replacement: plru is a binary tree, nru a bit an entry and a random victim among the unmarked.",
-    )
-    .default("lru"),
+  policy: policy.default("lru"),
   index: z
     .enum(["plain", "hashed"])
     .describe("Set index: low bits of the page number, or these XORed with the bits above.")
     .default("plain"),
-  fillMark: number(0, 100, "Share of fills that nru marks as used, in percent.").default(0),
+  fillMark: fillMark.default(0),
 };
 
 const tlbArray = z.strictObject({
   pages: z.array(z.enum(pageSizes)).min(1).max(3).describe("Page sizes held; 4 MiB pages count as 2m."),
   ...geometry,
   entries: number(1, MOST_ENTRIES, "Entries."),
+  coalesce: flag(
+    "An entry may hold an aligned group of four 4 KiB pages that are contiguous in every stage.",
+  ).default(false),
 });
 const tlbLevel = (most: number, text: string, standard: TlbArray[]) =>
   z
@@ -50,9 +57,9 @@ const walkCache = (text: string, standard: WalkCache) =>
   z
     .strictObject({
       place: z
-        .enum(["none", "own", "l2", "pde"])
+        .enum(["none", "own", "l2", "pde", "pdpte"])
         .describe(
-          "none; own array; l2: in the first array of tlb.l2; pde: in the array of its stage's level 2.",
+          "none; own array; l2: in the first array of tlb.l2; pde, pdpte: in the array of its stage's level 2 or 3.",
         )
         .default(standard.place),
       ...geometry,
@@ -65,12 +72,39 @@ const walkCache = (text: string, standard: WalkCache) =>
     .describe(text)
     .prefault({});
 
+const entryCache = (text: string, standard: EntryCache) =>
+  z
+    .strictObject({
+      holds: z
+        .enum(["none", "guest", "both"])
+        .describe("Upper entries that it holds: none; the guest's; the guest's and the second stage's.")
+        .default(standard.holds),
+      entries: geometry.entries.default(standard.entries),
+      ways: geometry.ways.unwrap().default(standard.ways),
+      policy: policy.default(standard.policy),
+      index: geometry.index.unwrap().default(standard.index),
+      fillMark: fillMark.default(standard.fillMark),
+      cycles: cycles("A reference that it serves").default(standard.cycles),
+    })
+    .describe(text)
+    .prefault({});
+
 const cacheLevel = (text: string, standard: CacheLevel) =>
   z
     .strictObject({
       bytes: number(0, 1 << 28, "Bytes, of 64-byte lines; 0 leaves the level out.").default(standard.bytes),
       ways: number(1, 64, "Ways of a set.").default(standard.ways),
       cycles: cycles("A reference that it serves").default(standard.cycles),
+      policy: policy.default(standard.policy),
+      fillMark: fillMark.default(standard.fillMark),
+      hashMask: number(
+        0,
+        0xffff_ffff,
+        "Bits of the set index that are XORed with the address bits above the index; 0 is a plain index.",
+      ).default(standard.hashMask),
+      inclusion: inclusion("it takes what the level before it evicts, and gives up what it serves").default(
+        standard.inclusion,
+      ),
     })
     .describe(text)
     .prefault({});
@@ -168,6 +202,9 @@ export const machineSchema = z
         l1i: tlbLevel(4, "First-level TLB for instructions; empty for none", cpu.tlb.l1i),
         l2: tlbLevel(4, "Second-level TLB, for data or shared; empty for none", cpu.tlb.l2),
         l2i: tlbLevel(2, "Second-level TLB for instructions; empty where tlb.l2 is shared", cpu.tlb.l2i),
+        l2Inclusion: inclusion("it holds what the first level evicted, and gives up what it serves").default(
+          cpu.tlb.l2Inclusion,
+        ),
         l2Cycles: cycles("From a first-level miss to a second-level hit").default(cpu.tlb.l2Cycles),
         l2iCycles: cycles("The same for instruction fetches").default(cpu.tlb.l2iCycles),
       })
@@ -192,6 +229,10 @@ export const machineSchema = z
           .max(2)
           .describe("Large leaves that are also kept by the paging-structure cache of their level.")
           .default(cpu.psc.leaves),
+        physical: entryCache(
+          "Page-walk cache by host-physical address (Bhargava et al., ASPLOS 2008), asked before the caches.",
+          cpu.psc.physical,
+        ),
       })
       .describe("Paging-structure caches (SDM 3A 4.10.3) and the nested TLB.")
       .prefault({}),
@@ -212,6 +253,7 @@ export const machineSchema = z
     walk: z
       .strictObject({
         baseCycles: cycles("A walk beside its references").default(cpu.walk.baseCycles),
+        fetchCycles: cycles("Added to a walk for an instruction fetch").default(cpu.walk.fetchCycles),
         upperCycles: cycles("Added by each upper guest entry it reads").default(cpu.walk.upperCycles),
         nestedCycles: cycles("Added by each second-stage walk for a guest table").default(
           cpu.walk.nestedCycles,
@@ -219,6 +261,10 @@ export const machineSchema = z
         hostUpperCycles: cycles("Added by each upper second-stage entry it reads").default(
           cpu.walk.hostUpperCycles,
         ),
+        cacheLevel: z
+          .enum(["l1", "l2", "l3"])
+          .describe("Cache level at which a walk's references enter.")
+          .default(cpu.walk.cacheLevel),
         eagerAccessed: flag(
           "Accessed flags of upper entries are set even when the walk then faults (SDM 3A 4.8 allows both).",
         ).default(cpu.walk.eagerAccessed),
@@ -230,10 +276,17 @@ export const machineSchema = z
         enabled: flag(
           "Page-table references go through the caches below; without, each takes referenceCycles.",
         ).default(true),
-        data: flag("The guest's data accesses go through the same caches and pay for misses.").default(false),
+        data: flag("The guest's accesses go through the same caches and pay for misses.").default(false),
         l1: cacheLevel("First-level data cache.", cpu.caches.l1),
         l2: cacheLevel("Second-level cache.", cpu.caches.l2),
         l3: cacheLevel("Last-level cache.", cpu.caches.l3),
+        l1i: cacheLevel(
+          "First-level instruction cache; with 0 bytes, fetches take no part in the caches.",
+          cpu.caches.l1i,
+        ),
+        aliasCycles: cycles(
+          "A hit in l1 on a line last accessed by another linear page, if that is more than l1.cycles; 0 makes no difference",
+        ).default(cpu.caches.aliasCycles),
         memoryCycles: cycles("A reference served by memory").default(cpu.caches.memoryCycles),
         referenceCycles: cycles("A page-table reference when the caches are not modelled").default(30),
       })

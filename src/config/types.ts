@@ -3,6 +3,8 @@
 export type PageSize = "4k" | "2m" | "1g";
 export type Policy = "lru" | "fifo" | "random" | "plru" | "nru";
 export type SetIndex = "plain" | "hashed";
+/** What a second or later level holds of the levels before it: what it likes, all they hold, or what they evicted. */
+export type Inclusion = "none" | "inclusive" | "victim";
 export type Technique = "native" | "nested" | "shadow";
 export type SecondStage = "ept" | "npt";
 
@@ -19,16 +21,30 @@ export interface Geometry {
 
 export interface TlbArray extends Geometry {
   pages: PageSize[];
+  /** An entry may hold an aligned group of four 4 KiB pages. */
+  coalesce: boolean;
 }
 
 export interface WalkCache extends Geometry {
-  place: "none" | "own" | "l2" | "pde";
+  place: "none" | "own" | "l2" | "pde" | "pdpte";
+}
+
+/** Entries by host-physical address, whatever table they are in. */
+export interface EntryCache extends Geometry {
+  holds: "none" | "guest" | "both";
+  cycles: number;
 }
 
 export interface CacheLevel {
   bytes: number;
   ways: number;
   cycles: number;
+  policy: Policy;
+  /** Percent of fills that NRU marks as used. */
+  fillMark: number;
+  /** Bits of the set index that are XORed with address bits above the index. */
+  hashMask: number;
+  inclusion: Inclusion;
 }
 
 /** The parts of a configuration that describe a CPU: what a preset gives. */
@@ -39,6 +55,7 @@ export interface CpuConfig {
     l1i: TlbArray[];
     l2: TlbArray[];
     l2i: TlbArray[];
+    l2Inclusion: Inclusion;
     l2Cycles: number;
     l2iCycles: number;
   };
@@ -54,19 +71,24 @@ export interface CpuConfig {
     nested: WalkCache;
     nestedData: boolean;
     leaves: ("2m" | "1g")[];
+    physical: EntryCache;
   };
   clock: { walkers: number };
   walk: {
     baseCycles: number;
+    fetchCycles: number;
     upperCycles: number;
     nestedCycles: number;
     hostUpperCycles: number;
+    cacheLevel: "l1" | "l2" | "l3";
     eagerAccessed: boolean;
   };
   caches: {
     l1: CacheLevel;
     l2: CacheLevel;
     l3: CacheLevel;
+    l1i: CacheLevel;
+    aliasCycles: number;
     memoryCycles: number;
   };
   exits: {

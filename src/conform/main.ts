@@ -9,6 +9,7 @@ type Suite = (args: readonly string[], write: (text: string) => void) => Promise
 const suites: Record<string, () => Promise<Suite>> = {
   vectors: async () => (await import("./vectors.js")).conformVectors,
   access: async () => (await import("./access.js")).conformAccess,
+  silicon: async () => (await import("./silicon.js")).conformSilicon,
   kvm: async () => (await import("./kvm.js")).conformKvm,
 };
 

@@ -27,6 +27,9 @@ export interface EmbedExports {
   embedBatchAddress(): number;
   embedBatchMost(): number;
   embedBatch(operations: number): void;
+  embedSequenceAddress(): number;
+  embedSequenceMost(): number;
+  embedSequence(first: number, accesses: number, access: number): void;
 }
 
 /** Cells of the block at `embedAddress` (assembly/embed/block.ts). */

@@ -1,5 +1,5 @@
 import type { CpuConfig } from "../types.js";
-import { type Cite, type Cited, cite, ownCache, placedCache } from "./cite.js";
+import { type Cite, type Cited, cite, noEntryCache, ownCache, placedCache } from "./cite.js";
 import { exitCosts } from "./exits.js";
 
 /** What the presets of Zen 2, 3 and 4 share. */
@@ -12,7 +12,10 @@ export const waysEstimate = (ways: number): Cite<number> =>
 
 const PDC =
   "AMD software optimization guide (by Chips and Cheese) and WikiChip: 64-entry page directory cache of PML4Es and PDPEs";
-const SPLIT = `estimate: 56 and 8 of the 64 entries that both levels share (${PDC})`;
+/** Four aligned, contiguous 4 KiB pages in one entry. */
+export const COALESCES = {
+  coalesce: cite(true, "AMD Software Optimization Guide, family 19h (from notes): aligned groups of 16 KiB"),
+};
 const UNPUBLISHED = "estimate: not published; as fitted for Zen 5";
 
 /** PDEs in the second-level DTLB, PDPEs and PML4Es in the page directory cache. */
@@ -24,8 +27,8 @@ export function zenWalkCaches(): Cited<CpuConfig["psc"]> {
       "l2",
       "AMD software optimization guide (by Chips and Cheese) and WikiChip: PDEs are kept in the L2 DTLB",
     ),
-    pdpte: ownCache(cite(56, SPLIT), full),
-    pml4e: ownCache(cite(8, SPLIT), full),
+    pdpte: ownCache(cite(64, PDC), full),
+    pml4e: placedCache("pdpte", PDC),
     pml5e: ownCache(cite(8, "estimate: not published"), full),
     hostPde: ownCache(cite(1024, UNPUBLISHED), eight),
     hostPdpte: ownCache(cite(512, UNPUBLISHED), eight),
@@ -34,6 +37,7 @@ export function zenWalkCaches(): Cited<CpuConfig["psc"]> {
     nested: ownCache(cite(512, UNPUBLISHED), eight),
     nestedData: cite(false, UNPUBLISHED),
     leaves: cite([], "estimate: not published; leaves belong to the TLB"),
+    physical: noEntryCache(),
   };
 }
 
@@ -44,10 +48,4 @@ export function zenExitCosts() {
   return exitCosts(cite(650, source), cite(650, source));
 }
 
-export const ZEN_NOTES = [
-  "Coalescing of four aligned, contiguous 4 KiB pages into one TLB entry (AMD guide, family 19h) is not modelled.",
-];
-export const PDC_NOTES = [
-  "One page directory cache of 64 entries holds PDPEs and PML4Es; the model has one array a level, so it is split 56 and 8.",
-  ...ZEN_NOTES,
-];
+export const PDC_NOTES = ["One page directory cache of 64 entries holds PDPEs and PML4Es."];

@@ -1,4 +1,13 @@
-import type { CacheLevel, CpuConfig, PageSize, Policy, TlbArray, WalkCache } from "../types.js";
+import type {
+  CacheLevel,
+  CpuConfig,
+  EntryCache,
+  Inclusion,
+  PageSize,
+  Policy,
+  TlbArray,
+  WalkCache,
+} from "../types.js";
 
 /** A value and where it comes from. A source that begins with "estimate" is nobody's published number. */
 export interface Cite<T> {
@@ -69,6 +78,7 @@ export interface ArrayOptions {
   policy?: Cite<Policy>;
   fillMark?: Cite<number>;
   index?: Cite<"plain" | "hashed">;
+  coalesce?: Cite<boolean>;
 }
 
 /** A TLB array; `entries` carries the source of `pages` too. */
@@ -85,6 +95,7 @@ export function tlbArray(
     policy: options.policy ?? cite("lru", POLICY),
     index: options.index ?? cite("plain", INDEX),
     fillMark: options.fillMark ?? cite(0, NO_MARK),
+    coalesce: options.coalesce ?? cite(false, "estimate: no source says that it does"),
   };
 }
 
@@ -105,7 +116,7 @@ export function ownCache(
 }
 
 /** A paging-structure cache that is nowhere, or inside another structure. */
-export function placedCache(place: "none" | "l2" | "pde", source: string): Cited<WalkCache> {
+export function placedCache(place: "none" | "l2" | "pde" | "pdpte", source: string): Cited<WalkCache> {
   const without = "unused: no array of its own";
   return {
     place: cite(place, source),
@@ -117,6 +128,48 @@ export function placedCache(place: "none" | "l2" | "pde", source: string): Cited
   };
 }
 
-export function cacheLevel(bytes: Cite<number>, ways: Cite<number>, cycles: Cite<number>): Cited<CacheLevel> {
-  return { bytes, ways, cycles };
+/** A CPU without a page-walk cache by host-physical address. */
+export function noEntryCache(): Cited<EntryCache> {
+  const without = "unused: there is no such cache";
+  return {
+    holds: cite("none", "estimate: no source says that this CPU has one"),
+    entries: cite(0, without),
+    ways: cite(0, without),
+    policy: cite("lru", without),
+    index: cite("plain", without),
+    fillMark: cite(0, without),
+    cycles: cite(0, without),
+  };
+}
+
+export interface CacheOptions {
+  policy?: Cite<Policy>;
+  hashMask?: Cite<number>;
+  inclusion?: Cite<Inclusion>;
+}
+
+export function cacheLevel(
+  bytes: Cite<number>,
+  ways: Cite<number>,
+  cycles: Cite<number>,
+  options: CacheOptions = {},
+): Cited<CacheLevel> {
+  return {
+    bytes,
+    ways,
+    cycles,
+    policy: options.policy ?? cite("lru", POLICY),
+    fillMark: cite(0, NO_MARK),
+    hashMask: options.hashMask ?? cite(0, INDEX),
+    inclusion: options.inclusion ?? cite("none", "estimate: neither inclusive nor exclusive"),
+  };
+}
+
+/** A first-level instruction cache of 32 KiB, 8-way, whose hits cost a fetch nothing. */
+export function instructionCache(source: string): Cited<CacheLevel> {
+  return cacheLevel(
+    cite(32 << 10, source),
+    cite(8, "estimate: 8-way"),
+    cite(0, "estimate: the front end hides a hit"),
+  );
 }

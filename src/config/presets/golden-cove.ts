@@ -1,4 +1,4 @@
-import { cacheLevel, cite, type Preset, tlbArray } from "./cite.js";
+import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
 import { AGESEN, exitCosts } from "./exits.js";
 import { baseFromSurface, DUMP, intelWalkCaches, LATENCY, referencesOnly } from "./intel.js";
 
@@ -32,6 +32,7 @@ export const goldenCove: Preset = {
         tlbArray(["4k", "1g"], cite(1024, DUMP), cite(8, DUMP)),
       ],
       l2i: [],
+      l2Inclusion: cite("none", "estimate: not published; filled by walks"),
       l2Cycles: cite(7, `${CHIP}: 512 KB at a stride of 4 KB takes 22, less 15 of the L2 cache`),
       l2iCycles: cite(7, "estimate: as for data; the second level is shared"),
     },
@@ -50,6 +51,8 @@ export const goldenCove: Preset = {
         cite(16, "estimate: gives a power-of-two number of sets"),
         cite(64, `${CHIP}: about 64`),
       ),
+      l1i: instructionCache("estimate: 32 KB, 8-way"),
+      aliasCycles: cite(0, "estimate: not modelled"),
       memoryCycles: cite(303, CHIP),
     },
     exits: exitCosts(

@@ -1,4 +1,4 @@
-import { cacheLevel, cite, type Preset, tlbArray } from "./cite.js";
+import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
 import { AGESEN, exitCosts } from "./exits.js";
 import { baseFromSurface, DUMP, intelWalkCaches, LATENCY, referencesOnly } from "./intel.js";
 
@@ -24,6 +24,7 @@ export const haswell: Preset = {
       l1i: [tlbArray(["4k"], cite(64, DUMP), cite(8, DUMP)), tlbArray(["2m"], cite(8, DUMP), cite(0, DUMP))],
       l2: [tlbArray(["4k", "2m"], cite(1024, DUMP), cite(8, DUMP))],
       l2i: [],
+      l2Inclusion: cite("none", "estimate: not published; filled by walks"),
       l2Cycles: cite(
         8,
         "estimate: between the 7 (Golden Cove) and 9 (Skylake-SP) measured; this L2 cache is too small to show it",
@@ -41,6 +42,8 @@ export const haswell: Preset = {
         cite(16, "estimate: gives a power-of-two number of sets"),
         cite(52, `${CHIP}: 51 to 54`),
       ),
+      l1i: instructionCache("estimate: 32 KB, 8-way"),
+      aliasCycles: cite(0, "estimate: not modelled"),
       memoryCycles: cite(248, CHIP),
     },
     exits: exitCosts(

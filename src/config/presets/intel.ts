@@ -1,5 +1,5 @@
 import type { CpuConfig } from "../types.js";
-import { type Cited, cite, ownCache, placedCache } from "./cite.js";
+import { type Cited, cite, noEntryCache, ownCache, placedCache } from "./cite.js";
 
 /** What the Intel presets share. */
 
@@ -20,9 +20,11 @@ export function baseFromSurface(chip: string, surface: number, tlb: number, l2: 
 export function referencesOnly() {
   const source = "estimate: not measured; only the references of the walk cost cycles";
   return {
+    fetchCycles: cite(0, source),
     upperCycles: cite(0, source),
     nestedCycles: cite(0, source),
     hostUpperCycles: cite(0, source),
+    cacheLevel: cite("l1" as const, "estimate: a walk's references enter at the L1 data cache"),
     eagerAccessed: cite(false, "estimate: not published; flags are set when a walk succeeds"),
   };
 }
@@ -55,5 +57,6 @@ export function intelWalkCaches(): Cited<CpuConfig["psc"]> {
     ),
     nestedData: cite(false, `${NOT_PUBLISHED}; the combined entry already serves the data page`),
     leaves: cite([], `${NOT_PUBLISHED}; leaves belong to the TLB`),
+    physical: noEntryCache(),
   };
 }

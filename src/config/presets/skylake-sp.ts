@@ -1,4 +1,4 @@
-import { cacheLevel, cite, type Preset, tlbArray } from "./cite.js";
+import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
 import { AGESEN, exitCosts } from "./exits.js";
 import { baseFromSurface, DUMP, intelWalkCaches, LATENCY, referencesOnly } from "./intel.js";
 
@@ -31,6 +31,7 @@ export const skylakeSp: Preset = {
         tlbArray(["1g"], cite(16, DUMP), cite(4, DUMP)),
       ],
       l2i: [],
+      l2Inclusion: cite("none", "estimate: not published; filled by walks"),
       l2Cycles: cite(9, `${CHIP}: 512 KB at a stride of 4 KB takes 23, less 14 of the L2 cache`),
       l2iCycles: cite(9, "estimate: as for data; the second level is shared"),
     },
@@ -45,6 +46,8 @@ export const skylakeSp: Preset = {
         cite(16, "estimate: gives a power-of-two number of sets"),
         cite(75, `${CHIP}: about 75`),
       ),
+      l1i: instructionCache("estimate: 32 KB, 8-way"),
+      aliasCycles: cite(0, "estimate: not modelled"),
       memoryCycles: cite(281, CHIP),
     },
     exits: exitCosts(

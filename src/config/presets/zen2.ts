@@ -1,5 +1,5 @@
 import { DUMP, LATENCY, PDC_NOTES, waysEstimate, zenExitCosts, zenWalkCaches } from "./amd.js";
-import { cacheLevel, cite, type Preset, tlbArray } from "./cite.js";
+import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
 import { baseFromSurface, referencesOnly } from "./intel.js";
 
 const CHIP = `${LATENCY}, EPYC 7742`;
@@ -16,6 +16,7 @@ export const zen2: Preset = {
       l1i: [tlbArray(["4k", "2m", "1g"], cite(64, DUMP), cite(0, DUMP))],
       l2: [tlbArray(["4k", "2m"], cite(2048, DUMP), waysEstimate(16))],
       l2i: [tlbArray(["4k", "2m"], cite(1024, DUMP), waysEstimate(8))],
+      l2Inclusion: cite("none", "estimate: not published; filled by walks"),
       l2Cycles: cite(
         7,
         `${CHIP}: 512 KB at a stride of 4 KB takes 19, less 12 of the L2 cache; Chips and Cheese says 7 too`,
@@ -33,6 +34,8 @@ export const zen2: Preset = {
         cite(16, "estimate: 16-way"),
         cite(48, `${CHIP}: about 48`),
       ),
+      l1i: instructionCache("estimate: 32 KB, 8-way"),
+      aliasCycles: cite(0, "estimate: not modelled"),
       memoryCycles: cite(614, `${CHIP}: about 614`),
     },
     exits: zenExitCosts(),

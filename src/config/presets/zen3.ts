@@ -1,5 +1,5 @@
-import { DUMP, LATENCY, PDC_NOTES, waysEstimate, zenExitCosts, zenWalkCaches } from "./amd.js";
-import { cacheLevel, cite, type Preset, tlbArray } from "./cite.js";
+import { COALESCES, DUMP, LATENCY, PDC_NOTES, waysEstimate, zenExitCosts, zenWalkCaches } from "./amd.js";
+import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
 import { baseFromSurface, referencesOnly } from "./intel.js";
 
 const CHIP = `${LATENCY}, Ryzen 9 5900X`;
@@ -12,13 +12,14 @@ export const zen3: Preset = {
     vendor: cite("amd", DUMP),
     host: { addressBits: cite(48, "estimate: without the bits that memory encryption takes") },
     tlb: {
-      l1d: [tlbArray(["4k", "2m", "1g"], cite(64, DUMP), cite(0, DUMP))],
+      l1d: [tlbArray(["4k", "2m", "1g"], cite(64, DUMP), cite(0, DUMP), COALESCES)],
       l1i: [tlbArray(["4k", "2m", "1g"], cite(64, DUMP), cite(0, DUMP))],
       l2: [
-        tlbArray(["4k", "2m"], cite(2048, DUMP), waysEstimate(16)),
+        tlbArray(["4k", "2m"], cite(2048, DUMP), waysEstimate(16), COALESCES),
         tlbArray(["1g"], cite(64, DUMP), cite(0, DUMP)),
       ],
       l2i: [tlbArray(["4k", "2m"], cite(512, DUMP), waysEstimate(4))],
+      l2Inclusion: cite("none", "estimate: not published; filled by walks"),
       l2Cycles: cite(
         7,
         `${CHIP}: 512 KB at a stride of 4 KB takes 20, less 13 measured for the L2 cache there`,
@@ -36,6 +37,8 @@ export const zen3: Preset = {
         cite(16, "estimate: 16-way"),
         cite(53, `${CHIP}: 50 to 57`),
       ),
+      l1i: instructionCache("estimate: 32 KB, 8-way"),
+      aliasCycles: cite(0, "estimate: not modelled"),
       memoryCycles: cite(319, CHIP),
     },
     exits: zenExitCosts(),

@@ -1,5 +1,5 @@
-import { DUMP, LATENCY, PDC_NOTES, waysEstimate, zenExitCosts, zenWalkCaches } from "./amd.js";
-import { cacheLevel, cite, type Preset, tlbArray } from "./cite.js";
+import { COALESCES, DUMP, LATENCY, PDC_NOTES, waysEstimate, zenExitCosts, zenWalkCaches } from "./amd.js";
+import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
 import { baseFromSurface, referencesOnly } from "./intel.js";
 
 const CHIP = `${LATENCY}, Ryzen 9 7950X`;
@@ -12,13 +12,14 @@ export const zen4: Preset = {
     vendor: cite("amd", DUMP),
     host: { addressBits: cite(52, "estimate: without the bits that memory encryption takes") },
     tlb: {
-      l1d: [tlbArray(["4k", "2m", "1g"], cite(72, DUMP), cite(0, DUMP))],
+      l1d: [tlbArray(["4k", "2m", "1g"], cite(72, DUMP), cite(0, DUMP), COALESCES)],
       l1i: [tlbArray(["4k", "2m", "1g"], cite(64, DUMP), cite(0, DUMP))],
       l2: [
-        tlbArray(["4k", "2m"], cite(3072, DUMP), waysEstimate(24)),
+        tlbArray(["4k", "2m"], cite(3072, DUMP), waysEstimate(24), COALESCES),
         tlbArray(["1g"], cite(64, DUMP), cite(0, DUMP)),
       ],
       l2i: [tlbArray(["4k", "2m"], cite(512, DUMP), waysEstimate(4))],
+      l2Inclusion: cite("none", "estimate: not published; filled by walks"),
       l2Cycles: cite(5, `${CHIP}: 512 KB at a stride of 4 KB takes 19, less 14 of the L2 cache`),
       l2iCycles: cite(5, "estimate: as for data"),
     },
@@ -33,6 +34,8 @@ export const zen4: Preset = {
         cite(16, "estimate: 16-way"),
         cite(55, `${CHIP}: 50 to 60`),
       ),
+      l1i: instructionCache("estimate: 32 KB, 8-way"),
+      aliasCycles: cite(0, "estimate: not modelled"),
       memoryCycles: cite(375, CHIP),
     },
     exits: zenExitCosts(),

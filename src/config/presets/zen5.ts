@@ -1,5 +1,14 @@
-import { DUMP, ZEN_NOTES, zenExitCosts } from "./amd.js";
-import { cacheLevel, cite, ownCache, type Preset, placedCache, tlbArray } from "./cite.js";
+import { DUMP, zenExitCosts } from "./amd.js";
+import {
+  cacheLevel,
+  cite,
+  instructionCache,
+  noEntryCache,
+  ownCache,
+  type Preset,
+  placedCache,
+  tlbArray,
+} from "./cite.js";
 
 /** Fits: the structures with which replayed curves of nested paging on Zen 5 come out within 1.4 % (median). */
 const MEASURED = "measured curves of nested paging on Zen 5 (knee or plateau)";
@@ -18,27 +27,34 @@ export const zen5: Preset = {
   title: "AMD Zen 5 (EPYC Turin, 2024)",
   notes: [
     "The structures were found by replaying measured curves of nested paging (dependent accesses, NPT, 4-level).",
-    "Not expressed: the L2 cache's random replacement and the hash of its index bits 10 and 11; caches here are LRU with a plain index.",
-    "Not expressed: the 10 cycles that a walk for an instruction takes more than one for data.",
-    "Not expressed: a nested TLB that is asked only for entries read from memory; here every table address is looked up.",
+    "Not expressed: the host frame of the root table comes with CR3 for free; here the nested TLB is asked for it, where it stays.",
     "The nested TLB and the host PDE cache are weakly determined: some hundreds of entries, and about a thousand.",
-    ...ZEN_NOTES,
   ],
   values: {
     vendor: cite("amd", DUMP),
     host: { addressBits: cite(52, "estimate: without the bits that memory encryption takes") },
     tlb: {
-      l1d: [tlbArray(["4k", "2m", "1g"], cite(96, DUMP), cite(0, DUMP), lru)],
+      l1d: [
+        tlbArray(["4k", "2m", "1g"], cite(96, DUMP), cite(0, DUMP), {
+          ...lru,
+          coalesce: cite(
+            true,
+            `${MEASURED}: a knee at 384 pages where the host's frames happen to be contiguous`,
+          ),
+        }),
+      ],
       l1i: [tlbArray(["4k", "2m", "1g"], cite(64, DUMP), cite(0, DUMP), lru)],
       l2: [
         tlbArray(["4k", "2m"], cite(4096, DUMP), cite(8, FIT), nru(20)),
         tlbArray(["1g"], cite(1024, `${DUMP} (8000_0021 EAX bit 14: times 32)`), cite(8, OPEN), lru),
       ],
       l2i: [tlbArray(["4k", "2m"], cite(2048, DUMP), cite(4, FIT), lru)],
+      l2Inclusion: cite("none", "estimate: not published; filled by walks"),
       l2Cycles: cite(7, MEASURED),
       l2iCycles: cite(6, MEASURED),
     },
     psc: {
+      physical: noEntryCache(),
       pde: ownCache(
         cite(1792, `${FIT}: 256 sets x 8 ways of which 7 are usable, shared with PDPTEs`),
         cite(7, FIT),
@@ -61,9 +77,11 @@ export const zen5: Preset = {
     clock: { walkers: cite(6, "estimate: 6 or more; as Zen 3 (AnandTech)") },
     walk: {
       baseCycles: cite(35, `${FIT} (35 to 37)`),
+      fetchCycles: cite(10, FIT),
       upperCycles: cite(27, FIT),
       nestedCycles: cite(8, FIT),
       hostUpperCycles: cite(32, FIT),
+      cacheLevel: cite("l1", `${FIT}; past L1 the errors grow`),
       eagerAccessed: cite(false, "estimate: not published; flags are set when a walk succeeds"),
     },
     caches: {
@@ -76,12 +94,22 @@ export const zen5: Preset = {
         cite(1 << 20, "InstLatx64: 1 MB"),
         cite(16, `${FIT}: 1024 sets x 16 ways`),
         cite(14, MEASURED),
+        {
+          policy: cite("random", `${FIT}; LRU thrashes too early`),
+          hashMask: cite(
+            0b110000,
+            `${FIT}: PTE lines of strides 2^19 to 2^21 all reach 1024 lines, so bits 10 and 11 of the address are hashed`,
+          ),
+        },
       ),
       l3: cacheLevel(
         cite(32 << 20, `${FIT}: 32768 sets x 16 ways`),
         cite(16, FIT),
         cite(47, `${MEASURED}: 47 to 53 with the TLB's 7`),
+        { hashMask: cite(0xffff_ffff, `${FIT}: the whole index is hashed`) },
       ),
+      l1i: instructionCache("estimate: 32 KB, 8-way"),
+      aliasCycles: cite(14, `${MEASURED}: many linear addresses of one line miss the way predictor`),
       memoryCycles: cite(450, FIT),
     },
     exits: zenExitCosts(),
