@@ -8,6 +8,8 @@ type Suite = (args: readonly string[], write: (text: string) => void) => Promise
 
 const suites: Record<string, () => Promise<Suite>> = {
   vectors: async () => (await import("./vectors.js")).conformVectors,
+  npt: async () => (await import("./npt.js")).conformNpt,
+  ept: async () => (await import("./ept.js")).conformEpt,
   access: async () => (await import("./access.js")).conformAccess,
   silicon: async () => (await import("./silicon.js")).conformSilicon,
   kvm: async () => (await import("./kvm.js")).conformKvm,
