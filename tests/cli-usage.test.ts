@@ -109,7 +109,7 @@ describe("a trace that cannot be used exits 1 with one sentence", () => {
     [["compare", dir], `${dir} is a directory; name a trace file in it`],
     [
       ["run", text],
-      `${text} is text, not a trace; accepted are .nwt and PGREC1 traces, plain or gzip-compressed`,
+      `${text} is text, not a trace; nestwalk trace formats lists what can be read; text in columns of its own is read with --columns`,
     ],
   ])("%j", async (args, sentence) => {
     expect(await nestwalk(args)).toEqual({ code: 1, stdout: "", stderr: `nestwalk: ${sentence}\n` });

@@ -302,32 +302,28 @@ test("what is not a trace is recognised by its content and named", async () => {
   const text = (s: string) => Uint8Array.from(s, (c) => c.charCodeAt(0));
   const tar = new Uint8Array(512);
   tar.set(text("ustar"), 257);
-  const accepted = "accepted are .nwt and PGREC1 traces, plain or gzip-compressed";
+  const known = "nestwalk trace formats lists what can be read";
+  const again = "a recording that was cut short leaves one, so record it again";
+  const columns = "text in columns of its own is read with --columns";
   const cases: [Uint8Array, string][] = [
-    [new Uint8Array(0), "t is an empty file"],
-    [gz(new Uint8Array(0)), "t is gzip with nothing in it"],
-    [text("\x7fELF\x02\x01"), "t is an ELF program, not a trace"],
-    [text("PK\x03\x04..."), "t is a zip archive, not a trace; unpack it with unzip"],
-    [text("\xfd7zXZ\0"), "t is xz-compressed data, not a trace; unpack it with xz -d"],
-    [text("\x28\xb5\x2f\xfd\x04"), "t is zstd-compressed data, not a trace; unpack it with zstd -d"],
-    [text('{"a": 1}'), "t is JSON, not a trace"],
-    [text("hello\n"), "t is text, not a trace"],
-    [gz(text("hello\n")), "t holds, inside gzip, text, not a trace"],
-    [tar, "t is a tar archive, not a trace; unpack it with tar -x"],
-    [gz(tar), "t holds, inside gzip, a tar archive, not a trace; unpack it with tar -x"],
-    [
-      gz(gz(stream)),
-      "t holds, inside gzip, gzip-compressed data again, not a trace; unpack it once with gunzip",
-    ],
+    [new Uint8Array(0), `t is an empty file; ${again}`],
+    [gz(new Uint8Array(0)), `t is gzip with nothing in it; ${again}`],
+    [text("\x7fELF\x02\x01"), `t is an ELF program, not a trace; ${known}`],
+    [text('{"a": 1}'), `t is JSON, not a trace; ${known}`],
+    [text("hello\n"), `t is text, not a trace; ${known}; ${columns}`],
+    [gz(text("hello\n")), `t holds, inside gzip, text, not a trace; ${known}; ${columns}`],
+    [tar, `t is a tar archive, not a trace; unpack it with tar -x; ${known}`],
+    [gz(tar), `t holds, inside gzip, a tar archive, not a trace; unpack it with tar -x; ${known}`],
+    [gz(gz(stream)), "t is compressed twice: inside gzip it holds gzip data; unpack it once with gunzip"],
     [
       Uint8Array.of(1, 2, 3, 4, 5),
-      "t is not a trace that nestwalk knows: it begins with the bytes 01 02 03 04",
+      `t is not a trace that nestwalk knows: it begins with the bytes 01 02 03 04; ${known}`,
     ],
   ];
   for (const [bytes, message] of cases) {
     const error = await openTrace(bytesInMemory("t", bytes)).catch((e) => e);
     expect(error).toBeInstanceOf(TraceError);
-    expect(error.message).toBe(`${message}; ${accepted}`);
+    expect(error.message).toBe(message);
     expect(error.kind).toBe("unrecognised");
   }
   const file = await nwtFile(stream);

@@ -1,7 +1,7 @@
 import { concatBytes } from "./bytes.js";
-import { TraceError } from "./error.js";
 import { InflateError, Inflater } from "./inflate.js";
 import { crc32, nodeZlib } from "./platform.js";
+import { corruptPacked, truncatedPacked } from "./unpack/drive.js";
 
 /** True for the first bytes of a gzip file. */
 export function looksLikeGzip(bytes: Uint8Array): boolean {
@@ -77,24 +77,8 @@ export function gunzip(name: string, packed: AsyncIterable<Uint8Array>): AsyncIt
   return nodeZlib ? gunzipNative(nodeZlib, name, packed) : gunzipPortable(name, packed);
 }
 
-const advice = "get the file again";
-
-function truncatedGzip(name: string, offset: number): TraceError {
-  return new TraceError(`${name} is truncated: its gzip data ends early, at byte ${offset}; ${advice}`, {
-    kind: "truncated",
-    offset,
-  });
-}
-
-function corruptGzip(name: string, offset: number, why: string): TraceError {
-  return new TraceError(
-    `${name} is corrupt: its gzip data is damaged near byte ${offset} (${why}); ${advice}`,
-    {
-      kind: "corrupt",
-      offset,
-    },
-  );
-}
+const truncatedGzip = (name: string, offset: number) => truncatedPacked(name, "gzip", offset);
+const corruptGzip = (name: string, offset: number, why: string) => corruptPacked(name, "gzip", offset, why);
 
 // Bounds what one step can unpack to (DEFLATE expands at most 1032 times).
 const STEP = 1 << 16;

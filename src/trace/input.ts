@@ -1,13 +1,13 @@
 import { ByteReader, type ByteSource, toHex } from "./bytes.js";
 import { TraceError } from "./error.js";
-import { gunzip, looksLikeGzip } from "./gzip.js";
 import { sha256 } from "./platform.js";
+import { WRAPPER_HEAD_BYTES, type Wrapper, wrapperOf } from "./unpack/table.js";
 
-/** A file being read, with gzip taken off, looked at before it is read, and hashed on the way. */
+/** A file being read, with its compression taken off, looked at before it is read, and hashed on the way. */
 export class TraceInput {
   readonly name: string;
-  /** The file is gzip as a whole; offsets in the content are not offsets in the file. */
-  readonly gzipped: boolean;
+  /** What the file as a whole is compressed with; offsets in the content are then not offsets in the file. */
+  readonly wrapper: Wrapper | undefined;
   /** The opening pass: what a pipe is read from, and what a file is looked at with. */
   #opening: Pass | undefined;
   #digest: Promise<string>;
@@ -19,7 +19,7 @@ export class TraceInput {
     opening: Pass,
   ) {
     this.name = source.name;
-    this.gzipped = opening.gzipped;
+    this.wrapper = opening.wrapper;
     this.#opening = opening;
     this.#digest = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -37,9 +37,9 @@ export class TraceInput {
     return this.#opening!.content.peek(length);
   }
 
-  /** Throws what kept `peek` from giving all that was asked for, if anything did. */
-  async failOnError(): Promise<void> {
-    await this.#opening?.content.take(1);
+  /** Throws what kept `peek(length)` from giving all that was asked for, if anything but the end did. */
+  async failOnError(length: number): Promise<void> {
+    await this.#opening?.content.take(length);
   }
 
   /** Lets go of the file for good. */
@@ -101,24 +101,26 @@ export class TraceInput {
 /** One pass over the file. */
 export class Pass {
   readonly content: ByteReader;
-  readonly gzipped: boolean;
+  readonly wrapper: Wrapper | undefined;
   /** Bytes of the file read so far; after the end, its size. */
   fileBytes = 0;
   #hasher = sha256();
   #ended = false;
 
-  private constructor(file: ByteReader, name: string, gzipped: boolean) {
-    this.gzipped = gzipped;
+  private constructor(file: ByteReader, source: ByteSource, wrapper: Wrapper | undefined) {
+    this.wrapper = wrapper;
     const stored = this.#watch(file);
-    this.content = new ByteReader(gzipped ? gunzip(name, stored) : stored);
+    this.content = new ByteReader(wrapper ? wrapper.unpack(source, stored) : stored);
   }
 
   static async start(source: ByteSource): Promise<Pass> {
     const file = new ByteReader(source);
-    const head = await file.peek(3);
+    const head = await file.peek(WRAPPER_HEAD_BYTES);
     // Reports a file that cannot be read at all.
     if (head.length === 0) await file.take(1);
-    return new Pass(file, source.name, looksLikeGzip(head));
+    const wrapper = wrapperOf(head);
+    if (wrapper?.seeks) await file.close();
+    return new Pass(file, source, wrapper);
   }
 
   digest(): string | undefined {

@@ -268,7 +268,7 @@ class Walk {
   }
 
   #cut(offset: number, have: number): TraceError {
-    return this.#cutAt(this.input.gzipped ? this.pass.fileBytes : offset + have);
+    return this.#cutAt(this.input.wrapper ? this.pass.fileBytes : offset + have);
   }
 
   #cutAt(offset: number | undefined): TraceError {
@@ -323,7 +323,7 @@ async function readHeader(input: TraceInput): Promise<{ header: TraceHeader; len
 /** The trailer, when the end of the file can be read and holds one. */
 async function tailOf(input: TraceInput): Promise<Tail | undefined> {
   const { size, read } = input.source;
-  if (!read || size === undefined || input.gzipped || size < TAIL_BYTES) return undefined;
+  if (!read || size === undefined || input.wrapper || size < TAIL_BYTES) return undefined;
   const block = await input.source.read!(size - TAIL_BYTES, TAIL_BYTES);
   const start = block.length === TAIL_BYTES ? blockStart(block) : undefined;
   const body = start?.type === "TAIL" ? blockBody(block) : undefined;

@@ -1,12 +1,34 @@
 import type { ByteSource } from "./bytes.js";
 import { TraceError } from "./error.js";
+import { parseColumns } from "./importers/columns.js";
+import { ImportedSource } from "./importers/imported.js";
+import type { Importer } from "./importers/importer.js";
+import { pageSizesOf } from "./importers/pages.js";
+import { importers, PROBE_BYTES, recognise } from "./importers/table.js";
 import { TraceInput } from "./input.js";
 import { NWT_MAGIC } from "./nwt.js";
 import { NwtSource } from "./nwt-reader.js";
 import { PGREC1_MAGIC, Pgrec1Source } from "./pgrec1.js";
 import type { OpenOptions, TraceSource } from "./source.js";
+import { wrapperOf, wrappers } from "./unpack/table.js";
 
-const ACCEPTED = "accepted are .nwt and PGREC1 traces, plain or gzip-compressed";
+const ACCEPTED = "nestwalk trace formats lists what can be read";
+
+/** A format that `openTrace` reads. */
+export interface TraceFormat {
+  format: string;
+  title: string;
+}
+
+/** Every format that `openTrace` reads, plain or compressed. */
+export const traceFormats: readonly TraceFormat[] = [
+  { format: "nwt", title: "a nestwalk trace" },
+  { format: "pgrec1", title: "a PGREC1 recording" },
+  ...importers.map(({ format, title }) => ({ format, title })),
+];
+
+/** What compression is taken off. */
+export const compressions: readonly string[] = wrappers.map((wrapper) => wrapper.name);
 
 /**
  * Opens a trace, recognised by its content, never by its name. Throws TraceError: "unrecognised" for anything that
@@ -15,23 +37,104 @@ const ACCEPTED = "accepted are .nwt and PGREC1 traces, plain or gzip-compressed"
 export async function openTrace(bytes: ByteSource, options: OpenOptions = {}): Promise<TraceSource> {
   const input = await TraceInput.open(bytes);
   try {
-    const head = await input.peek(512);
-    if (startsWith(head, NWT_MAGIC)) return await NwtSource.open(input, options);
-    if (startsWith(head, ascii(PGREC1_MAGIC))) return await Pgrec1Source.open(input, options);
-    throw await unrecognised(input, head);
+    const source = await open(input, options);
+    applyPages(source, options);
+    return source;
   } catch (error) {
     await input.close();
     throw error;
   }
 }
 
-async function unrecognised(input: TraceInput, head: Uint8Array): Promise<TraceError> {
+async function open(input: TraceInput, options: OpenOptions): Promise<TraceSource> {
+  const head = await input.peek(PROBE_BYTES);
+  const { from, columns } = options;
+  if (from === undefined && columns === undefined) {
+    if (startsWith(head, NWT_MAGIC)) return NwtSource.open(input, options);
+    if (startsWith(head, ascii(PGREC1_MAGIC))) return Pgrec1Source.open(input, options);
+    notForeign(input, head);
+  }
+  if (from === "nwt") return NwtSource.open(input, options);
+  if (from === "pgrec1") return Pgrec1Source.open(input, options);
+  const importer = chosen(input, from ?? (columns === undefined ? undefined : "plain"), head);
+  if (!importer) throw await unrecognised(input, head);
   const { name } = input;
-  // A gzip file that breaks off before its first byte of content is truncated rather than unknown.
-  if (head.length === 0 && input.gzipped) await input.failOnError();
+  const { addresses } = options;
+  const source = importer.open(head, {
+    name,
+    addresses: addresses === "physical" ? "guest-physical" : addresses,
+    columns: columns === undefined ? undefined : parseColumns(columns),
+  });
+  await input.rest();
+  return new ImportedSource(importer.format, input, source, options);
+}
+
+function chosen(input: TraceInput, from: string | undefined, head: Uint8Array): Importer | undefined {
+  if (from !== undefined) {
+    const importer = importers.find((one) => one.format === from);
+    if (importer) return importer;
+    throw new TraceError(`"${from}" is no trace format; ${ACCEPTED}`, { kind: "unsupported" });
+  }
+  const [first, second] = recognise(head, head.length < PROBE_BYTES);
+  if (second)
+    throw new TraceError(
+      `${input.name} may be ${first!.title} or ${second.title}, which its first lines do not tell apart; say which with --from ${first!.format} or --from ${second.format}`,
+      { kind: "unrecognised", offset: 0 },
+    );
+  return first;
+}
+
+/** What the user says of pages goes into the header; a trace with page tables of its own knows better. */
+function applyPages(source: TraceSource, { pageSizes, placement, addresses }: OpenOptions): void {
+  if (pageSizes === undefined && placement === undefined && addresses === undefined) return;
+  const { recorded } = source.header;
+  if (recorded.tables !== false)
+    throw new TraceError(
+      `${source.name} has page tables of its own, which decide page sizes and places; leave out --v2p, --page-sizes and --addresses`,
+      { kind: "unsupported" },
+    );
+  if (addresses !== undefined) recorded.addresses = addresses === "physical" ? "guest-physical" : addresses;
+  if (placement !== undefined) {
+    if (recorded.addresses !== "virtual")
+      throw new TraceError(
+        `${source.name} holds physical addresses, which a map of virtual ones does not fit; leave out --v2p`,
+        { kind: "unsupported" },
+      );
+    recorded.placement = placement;
+    recorded.pageSizes = pageSizesOf(placement);
+  }
+  if (pageSizes !== undefined) recorded.pageSizes = pageSizes;
+}
+
+/** Throws for files that are known not to be traces. */
+function notForeign(input: TraceInput, head: Uint8Array): void {
+  const { name, wrapper } = input;
+  const again = wrapper && wrapperOf(head);
+  if (again)
+    throw new TraceError(
+      `${name} is compressed twice: inside ${wrapper.name} it holds ${again.name} data; unpack it once with ${wrapper.command}`,
+      { kind: "unrecognised", offset: 0 },
+    );
+  const look = LOOKS.find(({ at, magic }) => startsWith(head.subarray(at), magic));
+  if (!look) return;
+  const within = wrapper ? `holds, inside ${wrapper.name},` : "is";
+  throw new TraceError(
+    `${name} ${within} ${look.what}, not a trace; ${look.advice ? `${look.advice}; ` : ""}${ACCEPTED}`,
+    { kind: "unrecognised", offset: 0 },
+  );
+}
+
+async function unrecognised(input: TraceInput, head: Uint8Array): Promise<TraceError> {
+  const { name, wrapper } = input;
+  // A compressed file that breaks off in its first bytes is truncated rather than unknown.
+  if (head.length < PROBE_BYTES && wrapper) await input.failOnError(head.length + 1);
   const fail = (what: string, advice = ACCEPTED) =>
     new TraceError(`${name} ${what}; ${advice}`, { kind: "unrecognised", offset: 0 });
-  if (head.length === 0) return fail(input.gzipped ? "is gzip with nothing in it" : "is an empty file");
+  if (head.length === 0)
+    return fail(
+      wrapper ? `is ${wrapper.name} with nothing in it` : "is an empty file",
+      "a recording that was cut short leaves one, so record it again",
+    );
   for (const magic of [NWT_MAGIC, ascii(PGREC1_MAGIC)]) {
     if (head.length >= magic.length || !startsWith(magic, head)) continue;
     return new TraceError(
@@ -45,39 +148,25 @@ async function unrecognised(input: TraceInput, head: Uint8Array): Promise<TraceE
       "transfer it again as binary",
     );
   }
-  const look = LOOKS.find(({ at, magic }) => startsWith(head.subarray(at), magic));
-  const within = input.gzipped ? "holds, inside gzip," : "is";
-  if (look)
-    return fail(
-      `${within} ${look.what}, not a trace`,
-      look.advice ? `${look.advice}; ${ACCEPTED}` : ACCEPTED,
-    );
+  const within = wrapper ? `holds, inside ${wrapper.name},` : "is";
   const text = asText(head);
   if (text === undefined) {
     const bytes = Array.from(head.subarray(0, 4), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
-    const where = input.gzipped ? "the content of its gzip begins" : "it begins";
+    const where = wrapper ? `the content of its ${wrapper.name} begins` : "it begins";
     return fail(`is not a trace that nestwalk knows: ${where} with the bytes ${bytes}`);
   }
   const json = /^\s*[[{]/.test(text);
-  return fail(`${within} ${json ? "JSON" : "text"}, not a trace`);
+  return fail(
+    `${within} ${json ? "JSON" : "text"}, not a trace`,
+    json ? ACCEPTED : `${ACCEPTED}; text in columns of its own is read with --columns`,
+  );
 }
 
 const LOOKS: readonly { at: number; magic: Uint8Array; what: string; advice?: string }[] = [
   { at: 0, magic: Uint8Array.of(0x7f, 0x45, 0x4c, 0x46), what: "an ELF program" },
   { at: 0, magic: Uint8Array.of(0, 0x61, 0x73, 0x6d), what: "a WebAssembly module" },
-  { at: 0, magic: ascii("PK\x03\x04"), what: "a zip archive", advice: "unpack it with unzip" },
-  { at: 0, magic: ascii("PK\x05\x06"), what: "an empty zip archive" },
-  { at: 0, magic: ascii("\xfd7zXZ\0"), what: "xz-compressed data", advice: "unpack it with xz -d" },
-  { at: 0, magic: ascii("\x28\xb5\x2f\xfd"), what: "zstd-compressed data", advice: "unpack it with zstd -d" },
-  { at: 0, magic: ascii("BZh"), what: "bzip2-compressed data", advice: "unpack it with bunzip2" },
   { at: 0, magic: ascii("\x04\x22\x4d\x18"), what: "lz4-compressed data", advice: "unpack it with lz4 -d" },
   { at: 0, magic: ascii("7z\xbc\xaf\x27\x1c"), what: "a 7z archive", advice: "unpack it with 7z x" },
-  {
-    at: 0,
-    magic: Uint8Array.of(0x1f, 0x8b),
-    what: "gzip-compressed data again",
-    advice: "unpack it once with gunzip",
-  },
   { at: 257, magic: ascii("ustar"), what: "a tar archive", advice: "unpack it with tar -x" },
   { at: 0, magic: ascii("PGREC"), what: "a PGREC recording of another version" },
   { at: 0, magic: ascii("%PDF"), what: "a PDF document" },

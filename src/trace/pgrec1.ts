@@ -1,5 +1,6 @@
 import { concatBytes } from "./bytes.js";
 import { TraceError } from "./error.js";
+import { USER_MISSING } from "./importers/importer.js";
 import type { TraceInput } from "./input.js";
 import { RecordScanner } from "./records.js";
 import type { OpenOptions, Recorded, TraceHeader, TraceSource, Truncation } from "./source.js";
@@ -64,12 +65,12 @@ export class Pgrec1Source implements TraceSource {
   /** Slices that end at record boundaries. Every record is validated before it is given. */
   async *records(): AsyncGenerator<Uint8Array, void> {
     this.truncated = undefined;
-    const { name, gzipped } = this.input;
+    const { name, wrapper } = this.input;
     const pass = await this.input.content();
     const scanner = new RecordScanner({
       name,
       fetch: this.header.fetch,
-      fileOffset: gzipped ? undefined : this.firstRecord,
+      fileOffset: wrapper ? undefined : this.firstRecord,
     });
     let cut: number | undefined;
     try {
@@ -124,8 +125,10 @@ function translate(json: Record<string, unknown>): TraceHeader | undefined {
   }
   if (Object.keys(registers).length > 0) recorded.registers = registers;
   const missing = [];
-  if (json.user === 1)
-    missing.push("kernel accesses", "page tables", "control registers", "true translations");
+  if (json.user === 1) {
+    missing.push(...USER_MISSING);
+    Object.assign(recorded, { tables: false, addresses: "virtual", pageSizes: "4k" });
+  }
   if (fetch === "page") missing.push("the order of fetches within a page");
   if (missing.length > 0) recorded.missing = missing;
   recorded.source = { format: "PGREC1", header: json };

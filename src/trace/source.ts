@@ -1,3 +1,4 @@
+import type { PageSizes, Placement } from "./importers/pages.js";
 import type { FetchMode } from "./records.js";
 
 /** What a trace says of its own origin. Every part is optional; unknown keys are kept. */
@@ -21,6 +22,14 @@ export interface Recorded {
   registers?: Record<string, string>;
   /** The header of the format it was converted from, as it was. */
   source?: { format: string; header: unknown };
+  /** False when the trace holds no page tables: a stand-in for the kernel must make them. */
+  tables?: boolean;
+  /** What the addresses are. Absent with page tables: virtual. */
+  addresses?: "virtual" | "guest-physical";
+  /** Without page tables: the page sizes of the guest, one for all or by range. */
+  pageSizes?: PageSizes;
+  /** Without page tables: where pages lay. */
+  placement?: Placement;
   [key: string]: unknown;
 }
 
@@ -74,4 +83,14 @@ export interface TraceSource {
 export interface OpenOptions {
   /** Read a truncated file as far as it is whole, instead of failing at its end. */
   allowTruncated?: boolean;
+  /** The format, in place of what the content shows: one of `traceFormats`. */
+  from?: string;
+  /** The columns of a plain text trace, such as "hex,kind,size". */
+  columns?: string;
+  /** What the addresses of a trace without page tables are, where the format leaves it open. */
+  addresses?: "virtual" | "physical";
+  /** Page sizes for a trace without page tables (parsePageSizes). */
+  pageSizes?: PageSizes;
+  /** Where the pages of a trace without page tables lay (parseV2p). */
+  placement?: Placement;
 }

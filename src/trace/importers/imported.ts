@@ -1,0 +1,72 @@
+import { TraceError } from "../error.js";
+import type { TraceInput } from "../input.js";
+import type { OpenOptions, TraceHeader, TraceSource, Truncation } from "../source.js";
+import type { Import } from "./importer.js";
+import { RecordOut } from "./out.js";
+
+/** Content given to a decoder at a time. */
+const STEP = 1 << 18;
+
+/** A foreign trace, read as a record stream. */
+export class ImportedSource implements TraceSource {
+  readonly name: string;
+  readonly header: TraceHeader;
+  truncated: Truncation | undefined;
+
+  constructor(
+    readonly format: string,
+    private readonly input: TraceInput,
+    private readonly source: Import,
+    private readonly options: OpenOptions,
+  ) {
+    this.name = input.name;
+    this.header = { version: 1, fetch: "insn", recorded: source.recorded };
+  }
+
+  /** Slices that end at record boundaries. */
+  async *records(): AsyncGenerator<Uint8Array, void> {
+    this.truncated = undefined;
+    const pass = await this.input.content();
+    const out = new RecordOut();
+    const decoder = this.source.start(out);
+    try {
+      let failure: unknown;
+      try {
+        for (;;) {
+          const slice = await pass.content.takeSome();
+          if (slice.length === 0) break;
+          for (let at = 0; at < slice.length; at += STEP) {
+            decoder.push(slice.subarray(at, at + STEP));
+            if (out.length > STEP) yield out.take();
+          }
+        }
+        decoder.end();
+        if (out.fetches + out.reads + out.writes === 0) throw this.#nothing();
+      } catch (error) {
+        failure = error;
+      }
+      if (failure === undefined) out.end();
+      if (out.length > 0) yield out.take();
+      if (failure instanceof TraceError) {
+        const { kind, offset, message } = failure;
+        if (kind !== "truncated" || !this.options.allowTruncated)
+          throw new TraceError(message, { kind, offset, events: out.events });
+        this.truncated = { offset: offset ?? pass.fileBytes, events: out.events };
+      } else if (failure) throw failure;
+    } finally {
+      await pass.content.close();
+      this.input.passed(pass);
+    }
+  }
+
+  sha256(): Promise<string> {
+    return this.input.sha256();
+  }
+
+  #nothing(): TraceError {
+    return new TraceError(
+      `${this.name} holds no memory access in ${this.format} format; check that the recording worked, or state the format with --from`,
+      { kind: "corrupt", offset: 0 },
+    );
+  }
+}

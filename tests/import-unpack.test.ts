@@ -1,0 +1,174 @@
+import { spawnSync } from "node:child_process";
+import { crc32 as zlibCrc32 } from "node:zlib";
+import { describe, expect, it } from "vitest";
+import { type ByteSource, bytesInMemory, bytesOfStream } from "../src/trace/bytes.js";
+import { openTrace } from "../src/trace/open.js";
+import { drive } from "../src/trace/unpack/drive.js";
+import { wrapperOf } from "../src/trace/unpack/table.js";
+import { XzUnpacker } from "../src/trace/unpack/xz.js";
+import { collect, gz, pgrec1File, randomNumbers, readAll, smallStream } from "./fixtures/traces.js";
+import { zipFile } from "./fixtures/zip.js";
+
+/** Text and noise: literals, short and long matches. */
+function sample(bytes: number): Uint8Array {
+  const random = randomNumbers(11);
+  const lines: string[] = [];
+  for (let length = 0; length < bytes; ) {
+    const line = `I  ${(0x4000000 + (random() % 5000) * 4).toString(16).padStart(8, "0")},${1 + (random() % 7)}\n`;
+    lines.push(line);
+    length += line.length;
+  }
+  return new TextEncoder().encode(lines.join("")).subarray(0, bytes);
+}
+
+const tools: [tool: string, args: string[]][] = [
+  ["xz", ["-c", "-0"]],
+  ["xz", ["-c", "-6"]],
+  ["xz", ["-c", "-9", "--check=sha256"]],
+  ["xz", ["-c", "--check=crc32", "--block-size=100000"]],
+  ["xz", ["-c", "--check=none", "--lzma2=preset=6,lc=0,lp=4,pb=4"]],
+  ["bzip2", ["-c", "-1"]],
+  ["bzip2", ["-c", "-9"]],
+  ["zstd", ["-q", "-c"]],
+  ["zstd", ["-q", "-c", "-19", "--no-check"]],
+];
+
+function packed(tool: string, args: string[], input: Uint8Array): Uint8Array {
+  const { status, stdout, stderr } = spawnSync(tool, args, { input, maxBuffer: 1 << 26 });
+  if (status !== 0) throw new Error(`${tool}: ${stderr}`);
+  return new Uint8Array(stdout);
+}
+
+function unpack(name: string, bytes: Uint8Array, slice?: number): Promise<Uint8Array> {
+  const source: ByteSource = bytesInMemory(name, bytes, slice);
+  return collect(wrapperOf(bytes)!.unpack(source, source));
+}
+
+const has = (tool: string) => spawnSync(tool, ["--version"], { input: "" }).error === undefined;
+
+describe.each(tools.filter(([tool]) => has(tool)))("%s %j", (tool, args) => {
+  it.each([0, 1, 7, 20, 5000, 700_000])("gives back %i bytes, in slices of any size", async (length) => {
+    const bytes = sample(length);
+    const file = packed(tool, args, bytes);
+    for (const slice of [1 << 20, 4097, ...(length < 10_000 ? [1] : [])])
+      expect(Buffer.compare(await unpack("t", file, slice), bytes)).toBe(0);
+    const twice = new Uint8Array(Buffer.concat([file, file]));
+    expect((await unpack("t", twice)).length).toBe(2 * length);
+  });
+
+  it("says where it is cut or damaged", async () => {
+    const file = packed(tool, args, sample(3000));
+    for (let end = 12; end < file.length; end += 97) {
+      const error = await unpack("t", file.subarray(0, end)).catch((e) => e);
+      expect(error.message).toBe(
+        `t is truncated: its ${wrapperOf(file)!.name} data ends early, at byte ${end}; get the file again`,
+      );
+    }
+    const random = randomNumbers(3);
+    let noticed = 0;
+    for (let i = 0; i < 60; i++) {
+      const bad = file.slice();
+      bad[10 + (random() % (file.length - 10))]! ^= 1 << (random() % 8);
+      const outcome = await unpack("t", bad).catch((e) => e);
+      if (outcome instanceof Uint8Array) continue;
+      noticed++;
+      expect(outcome.message).toMatch(
+        /^t is (corrupt: its \w+ data is damaged near byte \d+ \(.+\)|truncated: its \w+ data ends early, at byte \d+); get the file again$/,
+      );
+    }
+    if (!args.includes("--check=none") && tool !== "zstd") expect(noticed).toBeGreaterThan(55);
+  });
+});
+
+describe("zip", () => {
+  const trace = pgrec1File(smallStream());
+
+  it("reads its only member, stored or deflated, and the chunks of a recording in order", async () => {
+    const members = [
+      [["guest.pgrec", trace]],
+      [
+        ["dir/", new Uint8Array(0)],
+        ["dir/guest.pgrec", trace],
+      ],
+      [
+        ["chunk.0000", trace.subarray(0, 50)],
+        ["other", trace],
+        ["chunk.0001", trace.subarray(50)],
+      ],
+    ] as [string, Uint8Array][][];
+    for (const list of members) {
+      for (const method of [0, 8] as const) {
+        const { stream } = await readAll(zipFile(list, method));
+        expect(Buffer.compare(stream, smallStream())).toBe(0);
+      }
+    }
+  });
+
+  it("says what is wrong in one sentence", async () => {
+    const message = (bytes: ByteSource) =>
+      openTrace(bytes)
+        .then(readWhole)
+        .catch((e) => e.message);
+    const readWhole = async (source: Awaited<ReturnType<typeof openTrace>>) => {
+      await collect(source.records());
+      return "";
+    };
+    const two = zipFile([
+      ["a.txt", trace],
+      ["b.txt", trace],
+    ]);
+    expect(await message(bytesInMemory("t", two))).toBe(
+      "t is a zip archive of 2 files (a.txt, b.txt); unpack it with unzip and name the one that is the trace",
+    );
+    expect(await message(bytesInMemory("t", zipFile([])))).toBe(
+      "t is a zip archive with nothing in it; get the file again",
+    );
+    const good = zipFile([["a", trace]]);
+    expect(await message(bytesOfStream("t", bytesInMemory("t", good)))).toBe(
+      "t is a zip archive in a pipe, and a zip archive is read from its end; save it to a file",
+    );
+    expect(await message(bytesInMemory("t", good.subarray(0, -30)))).toBe(
+      `t is truncated: its zip data ends early, at byte ${good.length - 30}; get the file again`,
+    );
+    const bad = good.slice();
+    bad[good.length - 22 - 47 + 16]! ^= 4;
+    expect(await message(bytesInMemory("t", bad))).toMatch(
+      /^t is corrupt: its zip data is damaged near byte \d+ /,
+    );
+  });
+});
+
+describe.runIf(has("xz"))("one layer of compression", () => {
+  it("is taken off, and a second is named", async () => {
+    const stream = pgrec1File(smallStream());
+    for (const [tool, args] of tools.filter(([tool]) => has(tool)))
+      expect((await readAll(packed(tool, args, stream))).stream.length).toBe(smallStream().length);
+    const inner = packed("xz", ["-c"], stream);
+    await expect(openTrace(bytesInMemory("t.gz", gz(inner)))).rejects.toThrow(
+      "t.gz is compressed twice: inside gzip it holds xz data; unpack it once with gunzip",
+    );
+    const tar = new Uint8Array(1024);
+    tar.set(new TextEncoder().encode("ustar"), 257);
+    await expect(openTrace(bytesInMemory("t.xz", packed("xz", ["-c"], tar)))).rejects.toThrow(
+      "t.xz holds, inside xz, a tar archive, not a trace; unpack it with tar -x",
+    );
+  });
+
+  it("never takes the memory that a header claims", async () => {
+    // A dictionary of 4 GiB; its header's CRC is right.
+    const file = packed("xz", ["-c"], sample(100));
+    const header = file.slice(12, 24);
+    header[4] = 40;
+    new DataView(header.buffer).setUint32(8, zlibCrc32(header.subarray(0, 8)), true);
+    file.set(header, 12);
+    await expect(collect(drive("t", "xz", bytesInMemory("t", file), new XzUnpacker()))).rejects.toThrow(
+      "t is corrupt: its xz data is damaged near byte 12 (a dictionary of 4096 MiB; unpack it with xz -d); get the file again",
+    );
+    // Many small blocks that unpack to much more are given one at a time.
+    const zeros = packed("xz", ["-c"], new Uint8Array(1 << 24));
+    let most = 0;
+    for await (const part of wrapperOf(zeros)!.unpack(bytesInMemory("t", zeros), bytesInMemory("t", zeros)))
+      most = Math.max(most, part.length);
+    expect(most).toBeLessThanOrEqual(1 << 17);
+  });
+});
