@@ -119,6 +119,14 @@ export function stall(hardware: u64, handler: u64): void {
   add(Counter.cyclesExitHandler, handler);
 }
 
+/** The vCPU runs code of the stand-in kernel that is no access. */
+export function stallGuest(cycles: u32): void {
+  if (cycles === 0) return;
+  drain();
+  now += cycles;
+  add(Counter.cyclesKernel, cycles);
+}
+
 /** Brings the clock's counters up to date. */
 export function settleClock(): void {
   set(Counter.cyclesTotal, now);

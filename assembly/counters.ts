@@ -188,6 +188,40 @@ export enum Counter {
   /** pages. Host frames of 1 GiB given to the guest. */
   backed1g,
 
+  // The stand-in kernel, which plays the guest of a trace without page tables. Equal in every machine of a comparison.
+  /** cycles. The stand-in kernel's own code: fault handlers, switches and calls, without its accesses. */
+  cyclesKernel,
+  /** accesses. Reads and writes made by the stand-in kernel: stores into page tables, and pages cleared and copied. */
+  kernelAccesses,
+  /** processes. Address spaces made, those of forked children included. */
+  kernelProcesses,
+  /** switches. Times another process or thread began to run. */
+  kernelSwitches,
+  /** pages. Pages of 4 KiB mapped with a frame of their own. */
+  kernelPages4k,
+  /** pages. Pages of 2 MiB mapped with frames of their own. */
+  kernelPages2m,
+  /** pages. Pages of 2 MiB that the policy wanted and no free frames were there for. */
+  kernelHugeFallbacks,
+  /** pages. Mappings of the zero page, for reads of untouched memory. */
+  kernelZeroPages,
+  /** pages. Pages copied, or cleared in place of the zero page, on a write to a shared one. */
+  kernelCopies,
+  /** pages. Write-protected pages that nobody else mapped any more, made writable as they were. */
+  kernelReuses,
+  /** pages. Pages of 2 MiB split into small ones. */
+  kernelSplits,
+  /** calls. Changes of protection: those played at a rate, and those that take one back. */
+  kernelProtects,
+  /** pages. Small pages taken back from programs. */
+  kernelReclaimed,
+  /** pages. Pages that came back from the swap device. */
+  kernelSwapIns,
+  /** calls. Forks played. */
+  kernelForks,
+  /** pages. Pages merged with another of the same content. */
+  kernelMerged,
+
   COUNT,
 }
 

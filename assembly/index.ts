@@ -46,6 +46,7 @@ export {
   embedStoreEntry,
   embedWrite,
 } from "./embed/state";
+export { kernelLargeRange, kernelPlacedRange } from "./guest/kernel";
 export { finish, guestDigestHigh, guestDigestLow, start } from "./machine";
 export { guestLevelsMost } from "./mmu/tags";
 export { parametersAddress } from "./parameters";

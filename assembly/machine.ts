@@ -1,4 +1,5 @@
 import { configureClock, drain, settleClock } from "./clock";
+import { startKernel } from "./guest/kernel";
 import { configureExits } from "./hypervisor/exits";
 import { initMemory } from "./memory/physical";
 import { seedRandom } from "./mmu/array";
@@ -27,6 +28,7 @@ export function start(): void {
   configureEvents();
   selectMode();
   startTechnique();
+  startKernel();
 }
 
 let digest: u64 = 0;

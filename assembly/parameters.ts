@@ -182,6 +182,52 @@ export enum Parameter {
   /** 1: nested paging by KVM's older code, whose tables are direct shadow pages; 0: by its TDP MMU. */
   tdpLegacy,
 
+  // The stand-in kernel.
+  /** 0 none, 1 plays the kernel of programs, 2 of programs whose addresses are guest-physical. */
+  kernelPlays,
+  /** Seed of its random choices. */
+  kernelSeed,
+  /** Levels of the guest's tables: 4 or 5. */
+  kernelLevels,
+  /** log2 of the pages of its direct map: 21 or 30. */
+  kernelDirectMapShift,
+  /** 1: the kernel uses PCIDs. */
+  kernelPcid,
+  /** 1: page-table isolation. */
+  kernelPti,
+  /** Pages of programs: 0 4 KiB, 1 2 MiB, 2 transparent huge pages, 3 as a map says. */
+  kernelPages,
+  /** 1: every page is mapped before the program runs, at no cost. */
+  kernelPopulate,
+  /** Percent of the 2 MiB blocks of RAM in which a frame never moves. */
+  kernelFragmentation,
+  /** 1: reads of untouched memory map the zero page. */
+  kernelZeroPage,
+  /** Pages of code installed together on a fault. */
+  kernelFaultAround,
+  /** Bytes of one store that clears or copies a page. */
+  kernelClearBytes,
+  /** Records between two switches to another process and back; 0 none. */
+  kernelQuantum,
+  /** Forks, in a million records, and records that the child lives. */
+  kernelForks,
+  kernelForkLife,
+  /** Changes of protection, in a million records, and pages of each. */
+  kernelProtects,
+  kernelProtectPages,
+  /** Runs of reclaim, in a million records. */
+  kernelReclaims,
+  /** Merged pages, in a million records. */
+  kernelMerges,
+  /** Cycles of a page fault: entry, handler and return. */
+  kernelFaultCycles,
+  /** Cycles of a switch. */
+  kernelSwitchCycles,
+  /** Cycles of a fork, a change of protection, a run of reclaim or a merge. */
+  kernelCallCycles,
+  /** Cycles until a page is back from the swap device. */
+  kernelSwapCycles,
+
   COUNT,
 }
 

@@ -3,6 +3,7 @@ import type { CoreBuild } from "./core.js";
 import { version } from "./generated/version.js";
 import { comparisonLaws } from "./laws.js";
 import { Machine, ReplayError } from "./machine.js";
+import { playedBy, withKernel } from "./played.js";
 import { RESULT_SCHEMA, type Result, type TraceDescription } from "./result.js";
 import type { TraceSource } from "./trace/source.js";
 
@@ -30,7 +31,11 @@ export async function compare(
   options: CompareOptions = {},
 ): Promise<Result> {
   const { ramMiB } = trace.header.recorded;
-  const machines = configs.map((config) => new Machine(withRecordedMemory(config, ramMiB), options.core));
+  const machines = configs.map(
+    (config) =>
+      new Machine(withKernel(withRecordedMemory(config, ramMiB), trace.header.recorded), options.core),
+  );
+  for (const machine of machines) machine.layPages(trace.header.recorded);
   const first = machines[0];
   if (first === undefined) throw new RangeError("compare needs at least one machine");
   const total = trace.header.totals;
@@ -48,6 +53,7 @@ export async function compare(
     );
   }
   const results = machines.map((machine) => machine.finish());
+  const played = playedBy(results[0]!);
   const description: TraceDescription = {
     file: trace.name,
     sha256: await trace.sha256(),
@@ -55,6 +61,7 @@ export async function compare(
     accesses: first.accesses,
     events: first.events,
     recorded: trace.header.recorded,
+    ...(played === undefined ? {} : { played }),
     ...(trace.truncated === undefined ? {} : { truncated: trace.truncated }),
   };
   return {

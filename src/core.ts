@@ -30,6 +30,15 @@ export interface CoreExports {
   stopReason(): number;
   eventCountNumber(): number;
   finish(): void;
+  kernelLargeRange(firstLow: number, firstHigh: number, endLow: number, endHigh: number): void;
+  kernelPlacedRange(
+    firstLow: number,
+    firstHigh: number,
+    endLow: number,
+    endHigh: number,
+    frameLow: number,
+    frameHigh: number,
+  ): void;
   /** Most levels of the tables that the hardware walked. */
   guestLevelsMost(): number;
   guestDigestLow(): number;

@@ -38,8 +38,8 @@ export function machineLaws(f: Figures): Law[] {
     ),
     equal(
       "translations",
-      "accesses + page crossings",
-      c("accesses") + c("pageCrossings"),
+      "accesses + page crossings + those of a kernel played",
+      c("accesses") + c("pageCrossings") + c("kernelAccesses"),
       "first-level lookups less faulting ones",
       of("l1d").lookups +
         of("l1i").lookups -

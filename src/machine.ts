@@ -3,7 +3,9 @@ import { lower } from "./config/index.js";
 import { Core, type CoreBuild } from "./core.js";
 import { exitReasons } from "./generated/declarations.js";
 import { machineLaws } from "./laws.js";
+import { layPages } from "./played.js";
 import type { Cycles, MachineResult, Oracle, StructureCounts } from "./result.js";
+import type { Recorded } from "./trace/source.js";
 
 /** A replay that cannot go on: the records contradict themselves or what was replayed. The message is one sentence. */
 export class ReplayError extends Error {
@@ -58,6 +60,11 @@ export class Machine {
     this.#config = config;
     this.#core.parameters.set(lower(config));
     this.#core.exports.start();
+  }
+
+  /** How large the pages of a trace without page tables were, and where: for the stand-in kernel, before the first slice. */
+  layPages(recorded: Recorded): void {
+    layPages(this.#core.exports, recorded);
   }
 
   /** Accesses replayed so far. */
@@ -147,6 +154,7 @@ export class Machine {
       data: counters.cyclesData!,
       exitHardware: counters.cyclesExitHardware!,
       exitHandler: counters.cyclesExitHandler!,
+      ...(config.kernel.plays === "none" ? {} : { kernel: counters.cyclesKernel! }),
     };
     const oracle = this.#oracle(counters);
     const nested = config.technique === "nested";
@@ -190,6 +198,9 @@ export class Machine {
     ];
     const hex = (n: bigint) => `0x${n.toString(16)}`;
     const what = `event ${event}: the ${KINDS[Number(kind)]} at page ${hex(va)}`;
+    const { plays, levels } = this.#config.kernel;
+    if (plays !== "none" && outcome !== 0n && recorded === NOWHERE)
+      return `${what} is at no address of a program with page tables of ${levels} levels${levels === 4 ? " (kernel.levels=5 has more)" : ""}, or there is no memory left for it (guest.memoryMiB)`;
     const truth =
       recorded === NOWHERE ? "the recording has it succeed" : `the recording says frame ${hex(recorded)}`;
     if (outcome !== 0n) {

@@ -21,6 +21,8 @@ export interface Cycles {
   data: number;
   exitHardware: number;
   exitHandler: number;
+  /** The stand-in kernel's own code, where one was played. */
+  kernel?: number;
 }
 
 /** A conservation law, checked on every run. */
@@ -77,8 +79,30 @@ export interface TraceDescription {
   accesses: number;
   events: number;
   recorded: Recorded;
+  /** What the stand-in kernel played, for a trace without page tables. */
+  played?: Played;
   /** Present when a truncated file was replayed as far as it is whole. */
   truncated?: { offset: number; events: number };
+}
+
+/** The guest's kernel was not recorded but played: how, and what it did. Equal in all machines. */
+export interface Played {
+  /** One sentence. */
+  what: string;
+  /** Its keys of the configuration. */
+  policy: MachineConfig["kernel"];
+  ramMiB: number;
+  processes: number;
+  switches: number;
+  pageFaults: number;
+  pages4k: number;
+  pages2m: number;
+  /** Pages of 2 MiB that were wanted, and no frames were there. */
+  hugeFallbacks: number;
+  tablePages: number;
+  tableWrites: number;
+  /** Reads and writes of its own. */
+  accesses: number;
 }
 
 export interface Result {

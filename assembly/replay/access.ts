@@ -8,6 +8,8 @@ import {
   Structure,
   StructureCell,
 } from "../counters";
+import { pageFaulted, populate, populates } from "../guest/kernel";
+import { playing } from "../guest/mapping";
 import { TaggedArray } from "../mmu/array";
 import { dataCycles } from "../mmu/cache";
 import { hintOf, setHint } from "../mmu/hints";
@@ -131,7 +133,9 @@ export function accessPage(va: u64, kind: u32, mode: u32, event: u64): void {
       }
     }
   }
-  const outcome = accessSlow(va, kind, mode);
+  if (populates) populate(va);
+  let outcome = accessSlow(va, kind, mode);
+  if (outcome !== Outcome.ok && playing) outcome = playFaults(va, kind, mode, event, outcome);
   if (outcome === Outcome.ok) {
     if (wasEmulated) verifyGuestFrame(vpn, accessedAddress >> 12, event, kind);
     else verify(vpn, accessedAddress >> 12, event, kind);
@@ -139,6 +143,17 @@ export function accessPage(va: u64, kind: u32, mode: u32, event: u64): void {
     refuse(vpn, event, kind, outcome, fault.errorCode);
   }
 }
+
+/** The stand-in kernel handles the faults of an access, which needs one or two, until it succeeds. */
+function playFaults(va: u64, kind: u32, mode: u32, event: u64, refused: Outcome): Outcome {
+  let outcome = refused;
+  for (let i = 0; i < MOST_FAULTS && outcome === Outcome.pageFault; ++i) {
+    if (!pageFaulted(va, kind, event)) break;
+    outcome = accessSlow(va, kind, mode);
+  }
+  return outcome;
+}
+const MOST_FAULTS: i32 = 4;
 
 /** Everything but a first-level hit on a page seen lately. Exported so that it stays out of the loop. */
 export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {

@@ -117,6 +117,9 @@ export function followsImplicitAccess(): bool {
 export function countEvent(): void {
   ++events;
 }
+export function eventNumber(): u64 {
+  return events;
+}
 /** Records replayed, exact up to 2^53. */
 export function eventCountNumber(): f64 {
   return <f64>events;
@@ -132,6 +135,6 @@ export function settleAccesses(): void {
   set(Counter.accesses, accesses);
   set(Counter.userAccesses, userAccesses);
   set(Counter.implicitAccesses, implicitAccesses);
-  set(Counter.translations, accesses + read(Counter.pageCrossings));
+  set(Counter.translations, accesses + read(Counter.pageCrossings) + read(Counter.kernelAccesses));
   settleOracle();
 }

@@ -1,4 +1,5 @@
 import { Counter, count, ExitReason } from "../counters";
+import { switched } from "../guest/kernel";
 import { holdExits } from "../hypervisor/exits";
 import { invalidateAddress } from "../mmu/invalidation";
 import { hardwareControls, latchKeys, vpid } from "../mmu/tags";
@@ -18,7 +19,14 @@ import {
 } from "../technique/technique";
 import { currentPcid, registers } from "../vcpu/registers";
 import { CR3_NO_FLUSH, CR4_PCIDE } from "../x86/control";
-import { beforeFirstAccess, countsAgree, followsImplicitAccess, runFetches, setMode } from "./accesses";
+import {
+  beforeFirstAccess,
+  countsAgree,
+  eventNumber,
+  followsImplicitAccess,
+  runFetches,
+  setMode,
+} from "./accesses";
 import { noteTablePage } from "./digest";
 import { replayPageFault } from "./fault";
 import { forgetFrames, recordMapping } from "./oracle";
@@ -120,8 +128,7 @@ export function replayEvent(type: u32): Stop {
       setPkru(<u32>uv());
       break;
     case RecordType.process:
-      uv();
-      uv();
+      switched(uv(), uv(), eventNumber());
       break;
     case RecordType.label:
       return skipBytes(uv()) ? Stop.none : Stop.incomplete;

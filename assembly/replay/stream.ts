@@ -39,6 +39,8 @@ let at: usize = 0;
 let windowEnd: usize = 0;
 /** From here on records are checked to be whole. */
 let checkedFrom: usize = 0;
+/** Whether all records are, as something may be due before any of them. */
+let checksEvery = false;
 /** Whether a number of the record under way is longer than 64 bits. */
 let overlong = false;
 
@@ -49,11 +51,15 @@ export function windowSize(): u32 {
   return WINDOW;
 }
 
+export function checkEvery(yes: bool): void {
+  checksEvery = yes;
+}
+
 /** Puts the cursor on the window's first byte; `length` bytes are filled. */
 export function openWindow(length: u32): void {
   at = window;
   windowEnd = window + length;
-  checkedFrom = length > MARGIN ? windowEnd - MARGIN : window;
+  checkedFrom = length > MARGIN && !checksEvery ? windowEnd - MARGIN : window;
   overlong = false;
 }
 export function atEnd(): bool {
@@ -111,9 +117,13 @@ export function sv(): u64 {
   return (z >> 1) ^ (0 - (z & 1));
 }
 
+/** Whether the record at the cursor need not be looked at before it is decoded. */
+export function isFarFromEnd(): bool {
+  return at < checkedFrom;
+}
 /** Whether the record at the cursor ends within the window. */
 export function isWhole(): bool {
-  return at < checkedFrom || fits(at, windowEnd);
+  return fits(at, windowEnd);
 }
 
 function fits(from: usize, end: usize): bool {

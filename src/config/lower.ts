@@ -16,6 +16,8 @@ const TECHNIQUE = { native: 0, nested: 1, shadow: 2 } as const;
 const FORMAT = { ept: 0, npt: 1 } as const;
 const PLACEMENT = { sequential: 0, scattered: 1 } as const;
 const VENDOR = { intel: 0, amd: 1 } as const;
+const PLAYS = { none: 0, programs: 1, physical: 2 } as const;
+const KERNEL_PAGES = { "4k": 0, "2m": 1, thp: 2, map: 3 } as const;
 const KERNEL = { "6.1": 601, "6.12": 612 } as const;
 
 /** Guest memory where neither the configuration nor the trace says it. */
@@ -93,6 +95,29 @@ function scalars(c: MachineConfig): Partial<Record<keyof typeof Parameter, numbe
     shadowKernel: KERNEL[c.shadow.kernel],
     shadowDirtyTrap: c.shadow.dirtyTrap,
     shadowEmulateControls: c.shadow.emulateControls,
+    kernelPlays: PLAYS[c.kernel.plays],
+    kernelSeed: c.kernel.seed,
+    kernelLevels: c.kernel.levels,
+    kernelDirectMapShift: PAGE_SHIFT[c.kernel.directMap],
+    kernelPcid: c.kernel.pcid,
+    kernelPti: c.kernel.pti,
+    kernelPages: KERNEL_PAGES[c.kernel.pages],
+    kernelPopulate: c.kernel.populate,
+    kernelFragmentation: c.kernel.fragmentation,
+    kernelZeroPage: c.kernel.zeroPage,
+    kernelFaultAround: c.kernel.faultAround,
+    kernelClearBytes: c.kernel.clearBytes,
+    kernelQuantum: c.kernel.quantum,
+    kernelForks: c.kernel.forks,
+    kernelForkLife: c.kernel.forkLife,
+    kernelProtects: c.kernel.protects,
+    kernelProtectPages: c.kernel.protectPages,
+    kernelReclaims: c.kernel.reclaims,
+    kernelMerges: c.kernel.merges,
+    kernelFaultCycles: c.kernel.faultCycles,
+    kernelSwitchCycles: c.kernel.switchCycles,
+    kernelCallCycles: c.kernel.callCycles,
+    kernelSwapCycles: c.kernel.swapCycles,
   };
 }
 

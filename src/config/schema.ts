@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { exitReasons } from "../generated/declarations.js";
+import { kernelSchema } from "./kernel-schema.js";
 import { valuesOf } from "./presets/cite.js";
 import { defaultPreset, presetNames } from "./presets/index.js";
 import type { CacheLevel, EntryCache, MachineConfig, TlbArray, WalkCache } from "./types.js";
@@ -342,6 +343,7 @@ export const machineSchema = z
       })
       .describe("Shadow paging: Linux KVM's policy (arch/x86/kvm/mmu).")
       .prefault({}),
+    kernel: kernelSchema,
   })
   .describe("One machine of nestwalk");
 

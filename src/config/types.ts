@@ -127,6 +127,31 @@ export interface MachineConfig extends CpuConfig {
   clock: CpuConfig["clock"] & { issueCycles: number; window: number };
   caches: CpuConfig["caches"] & { enabled: boolean; data: boolean; referenceCycles: number };
   exits: CpuConfig["exits"] & { interrupts: boolean };
+  kernel: {
+    plays: "none" | "programs" | "physical";
+    seed: number;
+    levels: number;
+    directMap: "2m" | "1g";
+    pcid: boolean;
+    pti: boolean;
+    pages: "4k" | "2m" | "thp" | "map";
+    populate: boolean;
+    fragmentation: number;
+    zeroPage: boolean;
+    faultAround: number;
+    clearBytes: number;
+    quantum: number;
+    forks: number;
+    forkLife: number;
+    protects: number;
+    protectPages: number;
+    reclaims: number;
+    merges: number;
+    faultCycles: number;
+    switchCycles: number;
+    callCycles: number;
+    swapCycles: number;
+  };
   shadow: {
     unsync: boolean;
     prefetch: number;

@@ -76,8 +76,8 @@ function heading(result: Result, paint: Paint, width: number): string[] {
     : [];
   return [
     paint("title", `${trace.file}: ${events}`),
-    ...[...(origin ? [origin] : []), ...cut, ...setups].flatMap((line) =>
-      wrapped(line, width).map((part) => paint("dim", part)),
+    ...[...(origin ? [origin] : []), ...cut, ...(trace.played ? [trace.played.what] : []), ...setups].flatMap(
+      (line) => wrapped(line, width).map((part) => paint("dim", part)),
     ),
   ];
 }
@@ -177,6 +177,7 @@ const PARTS = [
   ["data", "data"],
   ["exitHardware", "exits, hardware"],
   ["exitHandler", "exits, hypervisor"],
+  ["kernel", "the played kernel"],
 ] as const;
 
 /** Where the cycles of an access went; parts that are nothing everywhere are left out. */
@@ -184,9 +185,9 @@ function partRows(
   machines: readonly MachineResult[],
   perAccess: (m: MachineResult, cycles: number) => string,
 ): Row[] {
-  return PARTS.filter(([part]) => machines.some((m) => m.cycles[part] > 0)).map(([part, label]) => ({
+  return PARTS.filter(([part]) => machines.some((m) => (m.cycles[part] ?? 0) > 0)).map(([part, label]) => ({
     label: `    ${label}`,
-    cells: machines.map((m) => perAccess(m, m.cycles[part])),
+    cells: machines.map((m) => perAccess(m, m.cycles[part] ?? 0)),
   }));
 }
 
@@ -210,10 +211,11 @@ function verdicts(result: Result, paint: Paint, width: number): string[] {
   return lines;
 }
 
-function oracleLines({ machines }: Result, paint: Paint, width: number): string[] {
+function oracleLines({ machines, trace }: Result, paint: Paint, width: number): string[] {
+  const mapping = trace.played ? "played mapping" : "recorded mapping";
   const texts = machines.map(({ oracle }) => {
     const unknown = oracle.unknown > 0 ? `; ${grouped(oracle.unknown)} without a recorded mapping` : "";
-    return `${counted(oracle.checked, "access", "accesses")} checked against the recorded mapping, ${counted(oracle.mismatches, "mismatch", "mismatches")}${unknown}`;
+    return `${counted(oracle.checked, "access", "accesses")} checked against the ${mapping}, ${counted(oracle.mismatches, "mismatch", "mismatches")}${unknown}`;
   });
   const bad = machines.some(({ oracle }) => oracle.mismatches > 0);
   const same = new Set(texts).size === 1;
