@@ -58,7 +58,8 @@ async function* slices(path: string): AsyncGenerator<Uint8Array, void> {
   const file = await openForReading(path);
   try {
     for (;;) {
-      const bytes = new Uint8Array(SLICE_BYTES);
+      // Not from the pool, and not cleared: it is filled or cut.
+      const bytes = new Uint8Array(Buffer.allocUnsafeSlow(SLICE_BYTES).buffer);
       const { bytesRead } = await file.read(bytes, 0, SLICE_BYTES, null);
       if (bytesRead === 0) return;
       yield bytes.subarray(0, bytesRead);

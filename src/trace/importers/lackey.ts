@@ -1,7 +1,7 @@
 import { concatBytes } from "../bytes.js";
 import { TraceError } from "../error.js";
 import { type Decoder, type Import, type Importer, type ImportHints, withoutTables } from "./importer.js";
-import { allMatch, headLines, LINE_MAX, quoted } from "./lines.js";
+import { address, allMatch, headLines, LINE_MAX, quoted } from "./lines.js";
 import type { RecordOut } from "./out.js";
 
 /**
@@ -14,6 +14,17 @@ const HEX = new Uint8Array(256).fill(255);
 for (let n = 0; n < 16; n++) HEX[n.toString(16).charCodeAt(0)] = n;
 
 const [I, L, S, M, SPACE, COMMA, NEWLINE, RETURN] = [73, 76, 83, 77, 32, 44, 10, 13];
+
+/** The value of four hexadecimal digits, the first in the lowest byte; -1 when one is none. */
+function nibbles(x: number): number {
+  const letters = (x >>> 6) & 0x0101_0101;
+  const v = (x & 0x0f0f_0f0f) + letters * 9;
+  const above9 = ((v + 0x0606_0606) >>> 4) & 0x0101_0101;
+  // Written again, it is the same text.
+  if ((v & 0xf0f0_f0f0) !== 0 || ((v + 0x3030_3030 + Math.imul(above9, 0x27)) | 0) !== x) return -1;
+  const pairs = ((v << 4) | (v >>> 8)) & 0x00ff_00ff;
+  return ((pairs & 0xff) << 8) | (pairs >>> 16);
+}
 
 class LackeyDecoder implements Decoder {
   #held: Uint8Array = new Uint8Array(0);
@@ -28,13 +39,23 @@ class LackeyDecoder implements Decoder {
   ) {}
 
   push(slice: Uint8Array): void {
-    const bytes = concatBytes(this.#held, slice);
+    let bytes = slice;
+    if (this.#held.length > 0) {
+      // The line that the last slice began, by itself.
+      const first = slice.indexOf(NEWLINE) + 1;
+      this.#take(concatBytes(this.#held, slice.subarray(0, first === 0 ? slice.length : first)));
+      if (first === 0) return;
+      bytes = slice.subarray(first);
+    }
+    this.#take(bytes);
+  }
+
+  #take(bytes: Uint8Array): void {
     const end = bytes.lastIndexOf(NEWLINE) + 1;
     this.#lines(bytes, end);
     this.#offset += end;
     this.#held = bytes.slice(end);
-    if (this.#held.length > LINE_MAX)
-      throw this.#corrupt(this.#held, 0, this.#offset, "is no line of lackey");
+    if (this.#held.length > LINE_MAX) throw this.#corrupt(this.#held, this.#offset);
   }
 
   end(): void {
@@ -47,6 +68,7 @@ class LackeyDecoder implements Decoder {
 
   #lines(b: Uint8Array, end: number): void {
     const out = this.out;
+    const view = new DataView(b.buffer, b.byteOffset, b.byteLength);
     let at = 0;
     let line = this.#line;
     if (!this.#started) {
@@ -60,32 +82,39 @@ class LackeyDecoder implements Decoder {
       out.switchTo(this.#process, this.#process);
     }
     while (at < end) {
+      // The longest line of the common shape: "I  ", 16 digits, ",", 4 digits, a line end.
+      if (at + 26 > b.length) {
+        at = this.#other(b, at, line++);
+        continue;
+      }
       const kind = b[at]! === I ? I : b[at] === SPACE ? b[at + 1]! : 0;
-      let p = at + 3;
-      // At least eight digits are printed, and nearly always eight or ten.
-      const d0 = HEX[b[p]!]!;
-      const d1 = HEX[b[p + 1]!]!;
-      const d2 = HEX[b[p + 2]!]!;
-      const d3 = HEX[b[p + 3]!]!;
-      const d4 = HEX[b[p + 4]!]!;
-      const d5 = HEX[b[p + 5]!]!;
-      const d6 = HEX[b[p + 6]!]!;
-      const d7 = HEX[b[p + 7]!]!;
-      let lo = (d0 << 28) | (d1 << 24) | (d2 << 20) | (d3 << 16) | (d4 << 12) | (d5 << 8) | (d6 << 4) | d7;
+      // At least eight digits are printed, and nearly always eight or ten: four at a time.
+      const first = view.getInt32(at + 3, true);
+      const second = view.getInt32(at + 7, true);
       let hi = 0;
-      let good = (d0 | d1 | d2 | d3 | d4 | d5 | d6 | d7) < 16 && b[at + 2] === SPACE;
-      p += 8;
-      for (let digit = HEX[b[p]!]!; digit < 16; digit = HEX[b[++p]!]!) {
-        if (hi >>> 28 !== 0) good = false;
+      const upper = nibbles(first);
+      const lower = nibbles(second);
+      let good = upper >= 0 && lower >= 0 && b[at + 2] === SPACE;
+      let lo = (upper << 16) | lower;
+      let p = at + 11;
+      let next = b[p]!;
+      while (next !== COMMA) {
+        const digit = HEX[next]!;
+        if (digit > 15 || hi >>> 28 !== 0) {
+          good = false;
+          break;
+        }
         hi = (hi << 4) | (lo >>> 28);
         lo = (lo << 4) | digit;
+        next = b[++p]!;
       }
-      if (b[p] !== COMMA) good = false;
       let size = b[++p]! - 48;
       if (size >>> 0 > 9) good = false;
-      for (let digit = b[++p]! - 48; digit >>> 0 < 10 && size < 10_000; digit = b[++p]! - 48)
-        size = size * 10 + digit;
-      if (b[p] === RETURN) p++;
+      next = b[++p]!;
+      if (next !== NEWLINE) {
+        for (; next >= 48 && next < 58 && size < 10_000; next = b[++p]!) size = size * 10 + next - 48;
+        if (next === RETURN) p++;
+      }
       if (!good || b[p] !== NEWLINE || p >= end) {
         at = this.#other(b, at, line++);
         continue;
@@ -117,23 +146,23 @@ class LackeyDecoder implements Decoder {
     }
     this.#line = line;
     const offset = this.#offset + at;
-    // Written with fewer digits than lackey does, by another tool.
-    const other = /^(?:I {2}| ([LSM]) )([0-9a-f]{1,7}),(\d{1,4})$/.exec(text);
+    // Near the end of a slice, or with fewer digits than lackey prints.
+    const other = /^(?:I {2}| ([LSM]) )([0-9a-f]{1,16}),(\d{1,4})$/.exec(text);
     if (other) {
-      const lo = Number.parseInt(other[2]!, 16);
+      const { hi, lo } = address(other[2]!, 16)!;
       const size = Number(other[3]);
-      if (other[1] === undefined) this.out.fetch(0, lo, size);
-      if (other[1] === "L" || other[1] === "M") this.out.read(0, lo, size);
-      if (other[1] === "S" || other[1] === "M") this.out.write(0, lo, size);
+      if (other[1] === undefined) this.out.fetch(hi, lo, size);
+      if (other[1] === "L" || other[1] === "M") this.out.read(hi, lo, size);
+      if (other[1] === "S" || other[1] === "M") this.out.write(hi, lo, size);
       return end + 1;
     }
-    throw this.#corrupt(b.subarray(at, end), at, offset, "is no line of lackey");
+    throw this.#corrupt(b.subarray(at, end), offset);
   }
 
-  #corrupt(bytes: Uint8Array, _at: number, offset: number, what: string): TraceError {
+  #corrupt(bytes: Uint8Array, offset: number): TraceError {
     const text = quoted(String.fromCharCode(...bytes.subarray(0, 100)));
     return new TraceError(
-      `${this.name} is corrupt: line ${this.#line}, at byte ${offset}, ${what}: ${text}; record with --log-file=FILE to keep the program's own output apart`,
+      `${this.name} is corrupt: line ${this.#line}, at byte ${offset}, is no line of lackey: ${text}; record with --log-file=FILE to keep the program's own output apart`,
       { kind: "corrupt", offset },
     );
   }
