@@ -1,11 +1,15 @@
 import { Counter, count, ExitReason } from "./counters";
+import { guestFrameOf, hostAddressOf } from "./hypervisor/backing";
+import { read64 } from "./memory/physical";
 import { hardware, hardwareControls } from "./mmu/tags";
+import { accessedAddress, accessSlow, wasEmulated } from "./replay/access";
 import { Resolution } from "./technique/resolution";
 import {
   enter,
   exitAlways,
   hostEvent,
   invlpg,
+  invpcid,
   loadCr0,
   loadCr3,
   loadCr4,
@@ -13,10 +17,10 @@ import {
   resolve,
   storeTableEntry,
 } from "./technique/technique";
-import { cpl, setCpl, setInstruction } from "./vcpu/registers";
+import { cpl, registers, setCpl, setInstruction } from "./vcpu/registers";
 import { translate } from "./walk/translate";
 import { beginHardwareWalk, endHardwareWalk } from "./walk/walk";
-import { KIND, USER } from "./x86/access";
+import { KIND, MODE_SUPERVISOR, MODE_SUPERVISOR_AC, MODE_USER, USER } from "./x86/access";
 import { fault, Outcome } from "./x86/fault";
 
 /**
@@ -76,8 +80,46 @@ export function driveInvlpg(vaLow: u32, vaHigh: u32): void {
   invlpg(join(vaLow, vaHigh));
 }
 
-export function driveMode(itsCpl: u32): void {
+/** CPL, EFLAGS.AC and PKRU. */
+export function driveState(itsCpl: u32, ac: u32, pkru: u32): void {
   setCpl(itsCpl);
+  registers.ac = ac !== 0;
+  registers.pkru = pkru;
+  hardwareControls.ac = ac !== 0;
+  hardwareControls.pkru = pkru;
+}
+
+export function driveInvpcid(type: u32, pcid: u32, vaLow: u32, vaHigh: u32): void {
+  invpcid(type, pcid, join(vaLow, vaHigh));
+}
+
+let guestAddress: u64 = 0;
+/** Guest-physical address of the last access that succeeded. */
+export function driveAddressLow(): u32 {
+  return <u32>guestAddress;
+}
+export function driveAddressHigh(): u32 {
+  return <u32>(guestAddress >> 32);
+}
+
+/** A whole access through the TLBs, as in a replay; returns its Outcome. */
+export function driveAccess(vaLow: u32, vaHigh: u32, kind: u32): Outcome {
+  const mode = cpl === 3 ? MODE_USER : registers.ac ? MODE_SUPERVISOR_AC : MODE_SUPERVISOR;
+  const outcome = accessSlow(join(vaLow, vaHigh), kind, mode);
+  errorCode = <u32>fault.errorCode;
+  if (outcome === Outcome.ok) {
+    const gfn = wasEmulated ? accessedAddress >> 12 : guestFrameOf(accessedAddress >> 12);
+    guestAddress = (gfn << 12) | (accessedAddress & 0xfff);
+  }
+  return outcome;
+}
+
+/** The lower and the upper half of guest memory, as far as it holds page tables. */
+export function driveReadLow(gpaLow: u32, gpaHigh: u32): u32 {
+  return <u32>read64(hostAddressOf(join(gpaLow, gpaHigh)));
+}
+export function driveReadHigh(gpaLow: u32, gpaHigh: u32): u32 {
+  return <u32>(read64(hostAddressOf(join(gpaLow, gpaHigh))) >> 32);
 }
 
 /** Where the instructions are that the hypervisor emulates. */

@@ -8,6 +8,9 @@ export {
   walkLengthsAddress,
 } from "./counters";
 export {
+  driveAccess,
+  driveAddressHigh,
+  driveAddressLow,
   driveAttempt,
   driveEnter,
   driveErrorCode,
@@ -15,8 +18,11 @@ export {
   driveHost,
   driveInstruction,
   driveInvlpg,
+  driveInvpcid,
   driveLoad,
-  driveMode,
+  driveReadHigh,
+  driveReadLow,
+  driveState,
   driveStoreEntry,
 } from "./drive";
 export { embedAccess, embedWalk } from "./embed/access";

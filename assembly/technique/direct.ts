@@ -1,5 +1,5 @@
 import { hostFrameOf } from "../hypervisor/backing";
-import { configureCache, getPage, makeRoom } from "./shadow/cache";
+import { configureCache, FEWEST, getPage, makeRoom } from "./shadow/cache";
 import { installDevice } from "./shadow/device";
 import { Asker, Leaf, setLeaf } from "./shadow/leaf";
 import { descend } from "./shadow/link";
@@ -17,7 +17,8 @@ let root: ShadowPage = NONE;
 
 /** Returns the host frame of the root. */
 export function startDirect(levels: u32): u64 {
-  configureCache();
+  /* A two-dimensional walk needs so many pages at once that fewer would never let it end. */
+  configureCache(FEWEST);
   configurePrefetch();
   configureUnsync();
   makeRoom();

@@ -10,6 +10,8 @@ import { activeLongMode } from "../vcpu/legality";
 import { loadPdptes } from "../vcpu/pdptes";
 import { cr3, currentPcid, guest, registers, rootOf, setCr3Value } from "../vcpu/registers";
 import {
+  CR0_CD,
+  CR0_NW,
   CR0_PG,
   CR0_WP,
   CR3_NO_FLUSH,
@@ -67,7 +69,7 @@ let emulatesControls = false;
 export function startShadow(): void {
   running = false;
   emulatesControls = parameter(Parameter.shadowEmulateControls) !== 0;
-  configureCache();
+  configureCache(1);
   configureEmulate();
   configureFault();
   configureGuestWalk();
@@ -97,6 +99,10 @@ export function resolveShadow(outcome: Outcome, va: u64, access: u32): Resolutio
   return resolution;
 }
 
+/** Bits of CR0 and CR4 whose change loads the PDPTEs. SDM 3A 4.4.1. */
+const CR0_PDPTES: u64 = CR0_CD | CR0_NW | CR0_PG;
+const CR4_PDPTES: u64 = CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP;
+
 /** PDPTEs are registers: other ones are other roots. KVM: `load_pdptrs`. */
 function reloadPdptes(): void {
   if (!guest.format.pdpteRegisters) return;
@@ -113,7 +119,6 @@ function reloadPdptes(): void {
 function resetContext(): void {
   releaseAllRoots();
   followGuest();
-  reloadPdptes();
 }
 
 /** Registers are being set before the guest runs. */
@@ -135,7 +140,8 @@ export function loadCr0(value: u64): void {
   }
   if ((changed & CR0_PG) !== 0 && (value & CR0_PG) === 0) request(FLUSH_GUEST);
   if ((changed & (CR0_PG | CR0_WP)) !== 0) resetContext();
-  else prepare();
+  else followGuest();
+  if ((changed & CR0_PDPTES) !== 0) reloadPdptes();
   /* TS is the guest's own. KVM: `KVM_POSSIBLE_CR0_GUEST_BITS`. */
   if ((changed & ~TASK_SWITCHED) !== 0) leave(ExitReason.write_cr0);
 }
@@ -152,7 +158,8 @@ export function loadCr4(value: u64): void {
   }
   if (changed === 0) return;
   if ((changed & CR4_ROLE) !== 0) resetContext();
-  else prepare();
+  else followGuest();
+  if ((changed & CR4_PDPTES) !== 0) reloadPdptes();
   const pcidsOff = (changed & CR4_PCIDE) !== 0 && (value & CR4_PCIDE) === 0;
   if ((changed & CR4_PCIDE) !== 0 && !pcidsOff) releaseAllRoots();
   if ((changed & CR4_PGE) !== 0 || pcidsOff) request(FLUSH_GUEST);

@@ -27,12 +27,13 @@ const ENOUGH_FREE: u32 = 5;
 const REFILL: u32 = 25;
 /** KVM gives shadow pages a fiftieth of the guest's pages, and never fewer than this. */
 const PERMILLE: u32 = 20;
-const FEWEST: u32 = 64;
+export const FEWEST: u32 = 64;
 
-export function configureCache(): void {
+/** `fewest`: a limit below it is not taken. */
+export function configureCache(fewest: u32): void {
   const limit = parameter(Parameter.shadowPageLimit);
-  most =
-    limit !== 0 ? limit : max<u32>(<u32>((<u64>parameter(Parameter.guestPages) * PERMILLE) / 1000), FEWEST);
+  const share = <u32>((<u64>parameter(Parameter.guestPages) * PERMILLE) / 1000);
+  most = limit !== 0 ? max(limit, fewest) : max(share, FEWEST);
 }
 
 /** KVM: `kvm_page_table_hashfn`, the kernel's `hash_64`. */

@@ -1,0 +1,387 @@
+import { describe, expect, it } from "vitest";
+import { A, at, D, DATA, FRESH, KernelGuest, P, PS, TABLE, U, USED, W } from "./shadow/kernel-guest.js";
+
+/* Rules of KVM's shadow MMU that the recorded counters do not decide (paging_tmpl.h, mmu.c of Linux 6.1 and 6.12). */
+
+const page = (i: number) => DATA + BigInt(i) * 0x1000n;
+
+describe("write flooding", () => {
+  it("drops a table at the third store without a walk through it", () => {
+    const g = new KernelGuest();
+    const { pml4, pdpt } = g.space();
+    g.cr3(pml4);
+    g.touch();
+    const moved = g.moved(() => {
+      for (let i = 4; i < 7; ++i) g.store(pdpt, i, g.table() | TABLE);
+    });
+    expect(moved).toMatchObject({
+      pf_emulate: 3,
+      mmu_pte_write: 3,
+      mmu_pde_zapped: 2,
+      mmu_flooded: 1,
+      sp_zapped_L3: 1,
+    });
+  });
+
+  it("counts an upper entry that is replaced by another even where nothing was mapped, and none that is cleared", () => {
+    const g = new KernelGuest();
+    const { pml4, pdpt } = g.space();
+    g.cr3(pml4);
+    g.touch();
+    expect(g.moved(() => g.store(pdpt, 5, g.table() | TABLE))).toMatchObject({ mmu_pde_zapped: 1 });
+    expect(g.moved(() => g.store(pdpt, 0, 0n))).not.toHaveProperty("mmu_pde_zapped");
+  });
+
+  it("is forgotten when a fault walks through the table", () => {
+    const g = new KernelGuest();
+    const { pml4, pdpt, pt } = g.space();
+    g.store(pt, 1, page(1) | USED);
+    g.cr3(pml4);
+    g.read(at(0, 0, 0, 1));
+    const moved = g.moved(() => {
+      g.store(pdpt, 4, g.table() | TABLE);
+      g.store(pdpt, 5, g.table() | TABLE);
+      g.read(at(0, 4, 0, 0));
+      g.store(pt, 9, page(9) | USED);
+      g.read(at(0, 0, 0, 9));
+      g.store(pdpt, 6, g.table() | TABLE);
+    });
+    expect(moved).not.toHaveProperty("mmu_flooded");
+  });
+
+  it("is forgotten when a store reaches the table through itself, and not when it comes through the kernel's window", () => {
+    const g = new KernelGuest();
+    const { pml4 } = g.space();
+    g.store(pml4, 8, pml4 | TABLE);
+    g.cr3(pml4);
+    const self = at(8, 8, 8, 8);
+    g.read(self);
+    const through = g.moved(() => {
+      for (let i = 20; i < 26; ++i) {
+        expect(g.write(self + BigInt(i * 8))).toBe(pml4 + BigInt(i * 8));
+        g.machine.store(pml4 + BigInt(i * 8), 0n);
+      }
+    });
+    expect(through).toMatchObject({ pf_emulate: 6 });
+    expect(through).not.toHaveProperty("mmu_flooded");
+    const window = g.moved(() => {
+      for (let i = 20; i < 23; ++i) g.store(pml4, i, 0n);
+    });
+    expect(window.mmu_flooded).toBeGreaterThan(0);
+  });
+
+  it("of a root is forgotten by a switch back to it, and not by a reload of the current one", () => {
+    const floods = (between: (g: KernelGuest, own: bigint, other: bigint) => void) => {
+      const g = new KernelGuest();
+      const own = g.space().pml4;
+      const other = g.space().pml4;
+      g.cr3(own);
+      g.cr3(other);
+      g.store(own, 20, 0n);
+      g.store(own, 21, 0n);
+      between(g, own, other);
+      return g.moved(() => g.store(own, 22, 0n)).mmu_flooded ?? 0;
+    };
+    expect(floods((g, _, other) => g.machine.load(3, other))).toBe(1);
+    expect(
+      floods((g, own, other) => {
+        g.machine.load(3, own);
+        g.machine.load(3, other);
+      }),
+    ).toBe(0);
+  });
+});
+
+describe("pages out of sync", () => {
+  /** A guest whose page table maps `page(0)` at address 0 and was stored to since: it now maps `page(1)`, unflushed. */
+  function unsynced(parameters = {}) {
+    const g = new KernelGuest(parameters);
+    const space = g.space();
+    g.store(space.pt, 0, page(0) | USED);
+    g.cr3(space.pml4);
+    expect(g.read(0n)).toBe(page(0));
+    expect(g.moved(() => g.store(space.pt, 0, page(1) | USED))).toMatchObject({
+      sp_unsynced_L1: 1,
+      pf_fixed: 1,
+    });
+    return { g, ...space };
+  }
+
+  it("are made fresh when a second entry comes to lead to them, though the first may still be stale", () => {
+    const { g, pd } = unsynced();
+    g.store(pd, 1, BigInt(0x1003000) | TABLE);
+    const moved = g.moved(() => expect(g.read(at(0, 0, 1, 0))).toBe(page(1)));
+    expect(moved).toMatchObject({ sp_reused_L1: 1 });
+    expect(moved).not.toHaveProperty("sp_synced_L1");
+    expect(moved).not.toHaveProperty("mmu_unsync");
+  });
+
+  it("are synchronized before the table above them is linked a second time", () => {
+    const { g, pdpt, pd } = unsynced();
+    g.store(pdpt, 1, pd | TABLE);
+    expect(g.moved(() => expect(g.read(at(0, 1, 0, 0))).toBe(page(1)))).toMatchObject({
+      sp_reused_L2: 1,
+      sp_synced_L1: 1,
+    });
+  });
+
+  it("go when their frame becomes an upper table", () => {
+    const { g, pdpt, pt } = unsynced();
+    g.store(pt, 9, DATA | PS | USED);
+    g.store(pdpt, 3, pt | TABLE);
+    const moved = g.moved(() => expect(g.read(at(0, 3, 9, 0))).toBe(DATA));
+    expect(moved).toMatchObject({ sp_zapped_L1: 1, sp_synced_L1: 1, sp_created_L2: 1 });
+  });
+
+  it("go with a page above them that is zapped, and others stay", () => {
+    const { g, pdpt } = unsynced();
+    const moved = g.moved(() => {
+      for (let i = 4; i < 7; ++i) g.store(pdpt, i, 0n);
+    });
+    expect(moved).toMatchObject({ mmu_flooded: 1, sp_zapped_L3: 1, sp_zapped_L1: 1, mmu_shadow_zapped: 2 });
+  });
+
+  it("are the only ones that INVLPG looks at", () => {
+    const { g } = unsynced({ shadowKernel: 601 });
+    g.cr3(0x1000n);
+    const other = new KernelGuest({ shadowKernel: 601 });
+    const { pml4, pt } = other.space();
+    other.store(pt, 0, page(0) | USED);
+    other.cr3(pml4);
+    other.read(0n);
+    expect(other.moved(() => other.invlpg(0n))).not.toHaveProperty("remote_tlb_flush_requests");
+  });
+
+  it("are what INVLPG installs anew in Linux 6.1, and only drops in 6.12", () => {
+    const old = unsynced({ shadowKernel: 601 });
+    expect(old.g.moved(() => old.g.invlpg(0n))).toMatchObject({ set_spte_L1: 1, tlb_flush: 1 });
+    expect(old.g.moved(() => expect(old.g.read(0n)).toBe(page(1)))).not.toHaveProperty("pf_taken");
+    const recent = unsynced();
+    expect(recent.g.moved(() => recent.g.invlpg(0n))).not.toHaveProperty("set_spte_L1");
+    expect(recent.g.moved(() => expect(recent.g.read(0n)).toBe(page(1)))).toMatchObject({
+      pf_taken: 1,
+      pf_fixed: 1,
+    });
+  });
+
+  it("cost 6.1 a second flush when their entries were used, and 6.12 none where the access is unchanged", () => {
+    const flushes = (shadowKernel: number) => {
+      const g = new KernelGuest({ shadowKernel });
+      const { pml4, pt } = g.space();
+      g.store(pt, 0, page(0) | USED);
+      g.cr3(pml4);
+      g.read(0n);
+      g.store(pt, 9, page(9) | USED);
+      return g.moved(() => g.machine.load(3, pml4)).remote_tlb_flush_requests;
+    };
+    expect(flushes(601)).toBe(2);
+    expect(flushes(612)).toBe(1);
+  });
+
+  it("are synchronized thirteen at a time under one tree of four levels, with a flush for each round", () => {
+    const flushes = (tables: number) => {
+      const g = new KernelGuest();
+      const { pml4, pd } = g.space();
+      const pts = Array.from({ length: tables }, () => g.table());
+      for (const [i, pt] of pts.entries()) {
+        g.store(pd, i + 1, pt | TABLE);
+        g.store(pt, 0, page(i) | P | U | A);
+      }
+      g.cr3(pml4);
+      for (let i = 0; i < tables; ++i) g.read(at(0, 0, i + 1, 0));
+      for (const pt of pts) g.store(pt, 9, page(99) | USED);
+      const moved = g.moved(() => g.machine.load(3, pml4));
+      expect(moved.sp_synced_L1).toBe(tables);
+      return moved.remote_tlb_flush_requests!;
+    };
+    expect(flushes(14) - flushes(13)).toBe(1);
+    expect(flushes(13) - flushes(2)).toBe(0);
+  });
+});
+
+describe("prefetch", () => {
+  function prefetched(entries: readonly bigint[], parameters = {}): Record<string, number> {
+    const g = new KernelGuest(parameters);
+    const { pml4, pt } = g.space();
+    for (const [i, entry] of entries.entries()) g.store(pt, i, entry);
+    g.cr3(pml4);
+    return g.moved(() => g.read(0n));
+  }
+
+  it("ends at the first entry that is not accessed or not present", () => {
+    const used = (i: number) => page(i) | USED;
+    expect(prefetched([0, 1, 2, 3, 4, 5, 6, 7].map(used)).set_spte_L1).toBe(8);
+    expect(prefetched([used(0), used(1), page(2) | FRESH, used(3)]).set_spte_L1).toBe(2);
+    expect(prefetched([used(0), used(1), 0n, used(3)]).set_spte_L1).toBe(2);
+  });
+
+  it("maps a page table read-only, so that the first store to it still faults", () => {
+    const g = new KernelGuest();
+    const { pml4, pt } = g.space();
+    g.store(pt, 0, page(0) | USED);
+    g.store(pt, 1, pt | USED);
+    g.cr3(pml4);
+    expect(g.moved(() => g.read(0n))).toMatchObject({ set_spte_L1: 2 });
+    expect(g.moved(() => g.read(at(0, 0, 0, 1)))).not.toHaveProperty("pf_taken");
+    expect(g.moved(() => g.write(at(0, 0, 0, 1)))).toMatchObject({ page_fault_err3: 1, sp_unsynced_L1: 1 });
+  });
+
+  it("leaves the accessed flag of the leaf clear: its loss is no reason to flush", () => {
+    const flushes = (touch: boolean) => {
+      const g = new KernelGuest({ shadowKernel: 601 });
+      const { pml4, pt } = g.space();
+      g.store(pt, 9, page(9) | P | U | A);
+      g.store(pt, 10, page(10) | P | U | A);
+      g.cr3(pml4);
+      g.read(at(0, 0, 0, 9));
+      g.store(pt, 9, 0n);
+      g.invlpg(at(0, 0, 0, 9));
+      if (touch) g.read(at(0, 0, 0, 10));
+      return g.moved(() => g.machine.load(3, pml4)).remote_tlb_flush_requests;
+    };
+    expect(flushes(false)).toBe(1);
+    expect(flushes(true)).toBe(2);
+  });
+});
+
+describe("large pages", () => {
+  it("of the guest on small host pages are split by direct pages that allow what the leaf allowed", () => {
+    const g = new KernelGuest();
+    const { pml4, pd } = g.space();
+    g.store(pd, 0, DATA | PS | P | W | U | A);
+    g.cr3(pml4);
+    expect(g.moved(() => g.read(0n))).toMatchObject({ sp_created_L1d: 1, set_spte_L1: 8 });
+    /* The first write makes the leaf dirty: another access, another direct page. */
+    const moved = g.moved(() => g.write(0n));
+    expect(moved).toMatchObject({ sp_created_L1d: 1, walker_set_D: 1 });
+    expect(moved.remote_tlb_flush_requests).toBeGreaterThan(0);
+    expect(g.moved(() => g.write(0x5000n))).not.toHaveProperty("pf_taken");
+  });
+
+  it("are protected when a table appears in their range, and broken up at the next store", () => {
+    const g = new KernelGuest({ hostPageShift: 21 });
+    const { pml4, pdpt } = g.space();
+    g.cr3(pml4);
+    g.read(0n);
+    const pd = g.tableApart();
+    const pt = g.table();
+    expect(g.moved(() => g.store(pd, 0, pt | TABLE))).toMatchObject({ set_spte_L2: 1 });
+    g.store(pt, 0, page(0) | USED);
+    g.store(pdpt, 7, pd | TABLE);
+    expect(g.moved(() => expect(g.read(at(0, 7, 0, 0))).toBe(page(0)))).not.toHaveProperty("pages_2m");
+    const moved = g.moved(() => g.store(pt, 1, page(1) | USED));
+    expect(moved).toMatchObject({ page_fault_err3: 1, pages_2m: -1, sp_created_L1d: 1, sp_unsynced_L1: 1 });
+  });
+});
+
+describe("roots", () => {
+  it("of a PCID are let go when it is loaded with a flush for another table", () => {
+    const g = new KernelGuest();
+    const [a, b, c] = [g.space().pml4, g.space().pml4, g.space().pml4];
+    g.machine.load(4, 0x20020n);
+    g.cr3(a | 1n);
+    g.cr3(b | 2n);
+    g.cr3(a | 1n | (1n << 63n));
+    const kept = g.moved(() => g.machine.load(3, b | 2n | (1n << 63n)));
+    expect(kept).not.toHaveProperty("sp_reused_L4");
+    expect(kept).not.toHaveProperty("tlb_flush");
+    g.cr3(c | 1n);
+    expect(g.moved(() => g.machine.load(3, a | 1n | (1n << 63n)))).toMatchObject({ sp_reused_L4: 1 });
+  });
+
+  it("that were zapped count again when they are released", () => {
+    const g = new KernelGuest();
+    const { pml4 } = g.space();
+    g.cr3(pml4);
+    g.cr3(0x1000n);
+    const moved = g.moved(() => {
+      for (let i = 20; i < 23; ++i) g.store(pml4, i, 0n);
+    });
+    expect(moved).toMatchObject({ mmu_flooded: 1, sp_zapped_L4: 2, mmu_shadow_zapped: 2 });
+  });
+});
+
+describe("the limit of shadow pages", () => {
+  it("recycles the oldest pages, and the guest goes on", () => {
+    const g = new KernelGuest({ shadowPageLimit: 64 });
+    const { pml4, pd } = g.space();
+    const pts = Array.from({ length: 100 }, () => g.table());
+    for (const [i, pt] of pts.entries()) {
+      g.store(pd, i + 1, pt | TABLE);
+      g.store(pt, 0, page(i) | USED);
+    }
+    g.cr3(pml4);
+    const moved = g.moved(() => {
+      for (let round = 0; round < 2; ++round) {
+        for (let i = 0; i < 100; ++i) expect(g.read(at(0, 0, i + 1, 0))).toBe(page(i));
+      }
+    });
+    expect(moved.mmu_recycled).toBeGreaterThan(100);
+    expect(moved.mmu_shadow_zapped).toBe(moved.mmu_recycled);
+    expect(g.machine.figures().mmu_shadow_pages).toBeLessThanOrEqual(64);
+  });
+});
+
+describe("memory that the host took away", () => {
+  function taken() {
+    const g = new KernelGuest();
+    const { pml4, pt } = g.space();
+    g.store(pt, 0, page(0) | USED);
+    g.cr3(pml4);
+    g.write(0n);
+    const moved = g.moved(() => g.machine.host(1, Number(page(0) >> 12n), 1));
+    expect(moved).toMatchObject({
+      unmap_hva_range: 1,
+      pages_4k: -1,
+      remote_tlb_flush_requests: 1,
+      tlb_flush: 1,
+    });
+    return g;
+  }
+
+  it("comes back as the zero page for a read, and is copied under the first write, which faults twice", () => {
+    const g = taken();
+    expect(g.moved(() => expect(g.read(0n)).toBe(page(0)))).toMatchObject({
+      page_fault_err0: 1,
+      pf_fixed: 1,
+    });
+    const moved = g.moved(() => expect(g.write(0n)).toBe(page(0)));
+    expect(moved).toMatchObject({
+      page_fault_err3: 1,
+      page_fault_err2: 1,
+      pf_taken: 2,
+      pf_fixed: 1,
+      unmap_hva_range: 1,
+    });
+  });
+
+  it("comes back as a page of its own for a write", () => {
+    const g = taken();
+    expect(g.moved(() => g.write(0n))).toMatchObject({ page_fault_err2: 1, pf_taken: 1, pf_fixed: 1 });
+  });
+
+  it("is never prefetched", () => {
+    const g = new KernelGuest();
+    const { pml4, pt } = g.space();
+    for (let i = 0; i < 8; ++i) g.store(pt, i, page(i) | USED);
+    g.cr3(pml4);
+    g.machine.host(1, Number(page(2) >> 12n), 1);
+    expect(g.moved(() => g.read(0n))).toMatchObject({ set_spte_L1: 2 });
+  });
+});
+
+describe("CR0.WP = 0", () => {
+  it("maps a read-only page writable for the supervisor, and back for the user", () => {
+    const g = new KernelGuest();
+    const { pml4, pt } = g.space();
+    g.store(pt, 0, page(0) | P | U | A | D);
+    g.cr3(pml4);
+    g.machine.load(0, 0x80000033n);
+    expect(g.write(0n)).toBe(page(0));
+    g.machine.state(3, false, 0);
+    expect(g.read(0n)).toBe(page(0));
+    expect(g.machine.access(0n, 1)).toMatchObject({ outcome: "#PF", errorCode: 7 });
+    g.machine.state(0, false, 0);
+    expect(g.write(0n)).toBe(page(0));
+  });
+});
