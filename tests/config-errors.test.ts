@@ -155,7 +155,7 @@ describe("names", () => {
       'cpu "Zen4" is not a preset; did you mean "zen4"?',
     );
     expect(said(() => resolveConfig({ cpu: "pentium" }))).toBe(
-      'cpu "pentium" is not a preset; there are haswell, skylake-sp, golden-cove, zen2, zen3, zen4, zen5',
+      'cpu "pentium" is not a preset; there are sandy-bridge, haswell, skylake-sp, golden-cove, zen2, zen3, zen4, zen5',
     );
     expect(said(() => parseTechniques("native,shdow"))).toBe(
       'technique "shdow" is not known; did you mean "shadow"?',

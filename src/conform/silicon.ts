@@ -7,6 +7,7 @@ import { ablations } from "./silicon/ablations.js";
 import { chase } from "./silicon/chase.js";
 import { compareKnees, errorsOf } from "./silicon/errors.js";
 import { armOf } from "./silicon/experiments.js";
+import { compareNative } from "./silicon/native.js";
 import { figureOf, type PlottedColumn } from "./silicon/plot.js";
 import { publishedMedian } from "./silicon/published.js";
 import { type Column, readTables } from "./silicon/tables.js";
@@ -15,7 +16,8 @@ const usage = `npm run conform -- silicon DIR [--cpu NAME] [--ablate NAME] [--se
 
 Replays the pointer chases of every table in DIR through the core and holds cycles per access against what was
 measured. A column passes with a median relative error of at most 10 %, and within 2 points of the reference
-replay's. --ablate takes one mechanism away: ${Object.keys(ablations).join(", ")}.
+replay's. Native CPUs (instlat.csv) pass when their curve bends where the measured one does, and when translation
+costs what was measured, within 15 %. --ablate takes one mechanism away: ${Object.keys(ablations).join(", ")}.
 `;
 
 const MOST_MEDIAN = 0.1;
@@ -34,10 +36,10 @@ export async function conformSilicon(
   const [folder] = positionals;
   if (folder === undefined || positionals.length > 1) throw new UsageError(usage);
   const config = machine(values.cpu, values.ablate, values.set ?? []);
-  const only = values.only === undefined ? undefined : new RegExp(values.only);
-  const columns = (await readTables(folder)).filter((c) => only?.test(`${c.experiment} ${c.name}`) ?? true);
+  const pattern = values.only === undefined ? undefined : new RegExp(values.only);
+  const chosen = (label: string) => pattern?.test(label) ?? true;
+  const columns = (await readTables(folder)).filter((c) => chosen(`${c.experiment} ${c.name}`));
   const every = Number(values.every);
-  if (columns.length === 0) throw new UsageError(`no table of ${folder} is chosen`);
   write(header());
   let passed = 0;
   let failed = 0;
@@ -53,6 +55,13 @@ export async function conformSilicon(
     figures.set(column.experiment, figure);
     figure.push({ name: column.name, measured: column.points, model: line.model });
   }
+  const native = await compareNative(folder, chosen, values.set ?? []);
+  for (const line of native.lines) {
+    write(`${line.text.trimEnd()}${line.passed === false ? "  FAILED" : ""}\n`);
+    if (line.passed !== undefined) line.passed ? ++passed : ++failed;
+  }
+  if (passed + failed === 0) throw new UsageError(`no table of ${folder} is chosen`);
+  for (const [name, plotted] of native.plots) figures.set(name, plotted);
   await writePlots(values.plots, config.cpu, figures);
   if (means.length > 0)
     write(

@@ -1,6 +1,6 @@
 import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
 import { AGESEN, exitCosts } from "./exits.js";
-import { baseFromSurface, DUMP, intelWalkCaches, LATENCY, referencesOnly } from "./intel.js";
+import { baseFromSurface, beyondTlb, DUMP, intelWalkCaches, LATENCY, referencesOnly } from "./intel.js";
 
 const CHIP = `${LATENCY}, i9-12900K`;
 const ADL =
@@ -38,7 +38,7 @@ export const goldenCove: Preset = {
     },
     psc: intelWalkCaches(),
     clock: { walkers: cite(4, "estimate: not confirmed by a manual") },
-    walk: { baseCycles: baseFromSurface("Golden Cove", 16, 7, 15), ...referencesOnly() },
+    walk: { baseCycles: baseFromSurface("Golden Cove", 16, 15), ...referencesOnly() },
     caches: {
       l1: cacheLevel(cite(48 << 10, "InstLatx64: 48 KB"), cite(12, "estimate: 12-way"), cite(5, CHIP)),
       l2: cacheLevel(
@@ -49,11 +49,11 @@ export const goldenCove: Preset = {
       l3: cacheLevel(
         cite(32 << 20, "estimate: a power of two near the 30 MB of the i9-12900K"),
         cite(16, "estimate: gives a power-of-two number of sets"),
-        cite(64, `${CHIP}: about 64`),
+        beyondTlb(64, 7, CHIP),
       ),
       l1i: instructionCache("estimate: 32 KB, 8-way"),
       aliasCycles: cite(0, "estimate: not modelled"),
-      memoryCycles: cite(303, CHIP),
+      memoryCycles: beyondTlb(303, 7, CHIP),
     },
     exits: exitCosts(
       cite(784, `estimate: not published for Golden Cove; ${AGESEN}`),

@@ -1,6 +1,6 @@
 import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
 import { AGESEN, exitCosts } from "./exits.js";
-import { baseFromSurface, DUMP, intelWalkCaches, LATENCY, referencesOnly } from "./intel.js";
+import { baseFromSurface, beyondTlb, DUMP, intelWalkCaches, LATENCY, referencesOnly } from "./intel.js";
 
 const CHIP = `${LATENCY}, i7-5820K`;
 
@@ -33,18 +33,18 @@ export const haswell: Preset = {
     },
     psc: intelWalkCaches(),
     clock: { walkers: cite(1, "estimate: two walkers came with Skylake") },
-    walk: { baseCycles: baseFromSurface("Haswell-E", 25, 8, 12), ...referencesOnly() },
+    walk: { baseCycles: baseFromSurface("Haswell-E", 25, 12), ...referencesOnly() },
     caches: {
       l1: cacheLevel(cite(32 << 10, "InstLatx64: 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
       l2: cacheLevel(cite(256 << 10, "InstLatx64: 256 KB"), cite(8, "estimate: 8-way"), cite(12, CHIP)),
       l3: cacheLevel(
         cite(16 << 20, "estimate: a power of two near the 15 MB of the i7-5820K"),
         cite(16, "estimate: gives a power-of-two number of sets"),
-        cite(52, `${CHIP}: 51 to 54`),
+        beyondTlb(52, 8, CHIP),
       ),
       l1i: instructionCache("estimate: 32 KB, 8-way"),
       aliasCycles: cite(0, "estimate: not modelled"),
-      memoryCycles: cite(248, CHIP),
+      memoryCycles: beyondTlb(248, 8, CHIP),
     },
     exits: exitCosts(
       cite(784, `estimate: not published for Haswell; ${AGESEN}`),

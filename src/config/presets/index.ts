@@ -3,6 +3,7 @@ import { suggestion } from "../nearest.js";
 import type { Preset } from "./cite.js";
 import { goldenCove } from "./golden-cove.js";
 import { haswell } from "./haswell.js";
+import { sandyBridge } from "./sandy-bridge.js";
 import { skylakeSp } from "./skylake-sp.js";
 import { zen2 } from "./zen2.js";
 import { zen3 } from "./zen3.js";
@@ -10,7 +11,16 @@ import { zen4 } from "./zen4.js";
 import { zen5 } from "./zen5.js";
 
 /** The CPUs, by vendor and age. */
-export const presets: readonly Preset[] = [haswell, skylakeSp, goldenCove, zen2, zen3, zen4, zen5];
+export const presets: readonly Preset[] = [
+  sandyBridge,
+  haswell,
+  skylakeSp,
+  goldenCove,
+  zen2,
+  zen3,
+  zen4,
+  zen5,
+];
 
 export const presetNames: readonly string[] = presets.map((preset) => preset.name);
 

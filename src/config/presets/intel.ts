@@ -7,13 +7,20 @@ export const DUMP = "InstLatx64 CPUID dump, leaf 2 or 18h";
 export const LATENCY = "InstLatx64 NewMemLat, measured cycles";
 export const NOT_PUBLISHED = "estimate: not published";
 
-/** Base cost of a walk from a measured latency surface: what translation adds, less what the model adds elsewhere. */
-export function baseFromSurface(chip: string, surface: number, tlb: number, l2: number) {
-  const rest = Math.max(0, surface - tlb - l2);
+/**
+ * Base cost of a walk from a measured latency surface: what walks add to an access, less what the model adds for the
+ * entry read. Both tests of the surface miss the first-level TLB, so the second level's cycles are not in it.
+ */
+export function baseFromSurface(chip: string, surface: number, l2: number) {
   return cite(
-    rest,
-    `estimate: InstLatx64 NewMemLat ${chip}, Random_Full less Page_Random at 64 MB is ${surface}; less ${tlb} for the second-level TLB and ${l2} for an entry in L2, not below 0`,
+    surface - l2,
+    `estimate: InstLatx64 NewMemLat ${chip}, Random_Full less Page_Random at 64 MB is ${surface}; less ${l2} for an entry in L2`,
   );
+}
+
+/** A latency read beyond the reach of the first-level TLB, less the second level's part of it. */
+export function beyondTlb(measured: number, tlb: number, chip: string) {
+  return cite(measured - tlb, `${chip}: about ${measured}, less ${tlb} for the second-level TLB`);
 }
 
 /** Costs of a walk that nobody measured apart from its references. */

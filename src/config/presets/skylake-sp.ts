@@ -1,6 +1,6 @@
 import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
 import { AGESEN, exitCosts } from "./exits.js";
-import { baseFromSurface, DUMP, intelWalkCaches, LATENCY, referencesOnly } from "./intel.js";
+import { beyondTlb, DUMP, intelWalkCaches, LATENCY, referencesOnly } from "./intel.js";
 
 const CHIP = `${LATENCY}, i9-7900X`;
 const MANUAL = "Intel Optimization Reference Manual, Skylake";
@@ -37,18 +37,24 @@ export const skylakeSp: Preset = {
     },
     psc: intelWalkCaches(),
     clock: { walkers: cite(2, `${MANUAL}: two page walks in parallel`) },
-    walk: { baseCycles: baseFromSurface("Skylake-X", 26, 9, 14), ...referencesOnly() },
+    walk: {
+      baseCycles: cite(
+        12,
+        `fitted to ${CHIP}, Random_Full less Page_Random at a stride of 128: 26 at 64 MB, 27 at 128 MB, 48 at 512 MB (model 23, 31, 48)`,
+      ),
+      ...referencesOnly(),
+    },
     caches: {
       l1: cacheLevel(cite(32 << 10, "InstLatx64: 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
       l2: cacheLevel(cite(1 << 20, "InstLatx64: 1 MB"), cite(16, "estimate: 16-way"), cite(14, CHIP)),
       l3: cacheLevel(
         cite(16 << 20, "estimate: a power of two near the 13.75 MB of the i9-7900X"),
         cite(16, "estimate: gives a power-of-two number of sets"),
-        cite(75, `${CHIP}: about 75`),
+        beyondTlb(75, 9, CHIP),
       ),
       l1i: instructionCache("estimate: 32 KB, 8-way"),
       aliasCycles: cite(0, "estimate: not modelled"),
-      memoryCycles: cite(281, CHIP),
+      memoryCycles: beyondTlb(281, 9, CHIP),
     },
     exits: exitCosts(
       cite(784, `estimate: not published for Skylake-SP; ${AGESEN}`),

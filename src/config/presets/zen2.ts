@@ -1,8 +1,10 @@
 import { DUMP, LATENCY, PDC_NOTES, waysEstimate, zenExitCosts, zenWalkCaches } from "./amd.js";
 import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
-import { baseFromSurface, referencesOnly } from "./intel.js";
+import { beyondTlb, referencesOnly } from "./intel.js";
 
 const CHIP = `${LATENCY}, EPYC 7742`;
+
+const FIT = `fitted to ${CHIP}, Random_Full less Page_Random at a stride of 128`;
 
 export const zen2: Preset = {
   name: "zen2",
@@ -25,18 +27,21 @@ export const zen2: Preset = {
     },
     psc: zenWalkCaches(),
     clock: { walkers: cite(2, "WikiChip, Zen 2") },
-    walk: { baseCycles: baseFromSurface("Zen 2", 23, 7, 12), ...referencesOnly() },
+    walk: {
+      baseCycles: cite(15, `${FIT}: 23 at 64 MB, 29 at 128 MB, 40 at 256 MB (model 24, 31, 35)`),
+      ...referencesOnly(),
+    },
     caches: {
       l1: cacheLevel(cite(32 << 10, "InstLatx64: 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
       l2: cacheLevel(cite(512 << 10, "InstLatx64: 512 KB"), cite(8, "estimate: 8-way"), cite(12, CHIP)),
       l3: cacheLevel(
         cite(16 << 20, "estimate: the 16 MB that four cores share"),
         cite(16, "estimate: 16-way"),
-        cite(48, `${CHIP}: about 48`),
+        beyondTlb(48, 7, CHIP),
       ),
       l1i: instructionCache("estimate: 32 KB, 8-way"),
       aliasCycles: cite(0, "estimate: not modelled"),
-      memoryCycles: cite(614, `${CHIP}: about 614`),
+      memoryCycles: beyondTlb(614, 7, CHIP),
     },
     exits: zenExitCosts(),
   },

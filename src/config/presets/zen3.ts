@@ -1,6 +1,6 @@
 import { COALESCES, DUMP, LATENCY, PDC_NOTES, waysEstimate, zenExitCosts, zenWalkCaches } from "./amd.js";
 import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
-import { baseFromSurface, referencesOnly } from "./intel.js";
+import { baseFromSurface, beyondTlb, referencesOnly } from "./intel.js";
 
 const CHIP = `${LATENCY}, Ryzen 9 5900X`;
 
@@ -28,18 +28,18 @@ export const zen3: Preset = {
     },
     psc: zenWalkCaches(),
     clock: { walkers: cite(6, "AnandTech, Zen 3 microarchitecture") },
-    walk: { baseCycles: baseFromSurface("Zen 3", 25, 7, 12), ...referencesOnly() },
+    walk: { baseCycles: baseFromSurface("Zen 3", 25, 12), ...referencesOnly() },
     caches: {
       l1: cacheLevel(cite(32 << 10, "InstLatx64: 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
       l2: cacheLevel(cite(512 << 10, "InstLatx64: 512 KB"), cite(8, "estimate: 8-way"), cite(12, CHIP)),
       l3: cacheLevel(
         cite(32 << 20, "estimate: the 32 MB that eight cores share"),
         cite(16, "estimate: 16-way"),
-        cite(53, `${CHIP}: 50 to 57`),
+        beyondTlb(53, 7, CHIP),
       ),
       l1i: instructionCache("estimate: 32 KB, 8-way"),
       aliasCycles: cite(0, "estimate: not modelled"),
-      memoryCycles: cite(319, CHIP),
+      memoryCycles: beyondTlb(319, 7, CHIP),
     },
     exits: zenExitCosts(),
   },

@@ -1,6 +1,6 @@
 import { COALESCES, DUMP, LATENCY, PDC_NOTES, waysEstimate, zenExitCosts, zenWalkCaches } from "./amd.js";
 import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
-import { baseFromSurface, referencesOnly } from "./intel.js";
+import { baseFromSurface, beyondTlb, referencesOnly } from "./intel.js";
 
 const CHIP = `${LATENCY}, Ryzen 9 7950X`;
 
@@ -25,18 +25,18 @@ export const zen4: Preset = {
     },
     psc: zenWalkCaches(),
     clock: { walkers: cite(6, "as Zen 3: AnandTech, Zen 3 microarchitecture") },
-    walk: { baseCycles: baseFromSurface("Zen 4", 19, 5, 14), ...referencesOnly() },
+    walk: { baseCycles: baseFromSurface("Zen 4", 19, 14), ...referencesOnly() },
     caches: {
       l1: cacheLevel(cite(32 << 10, "InstLatx64: 32 KB"), cite(8, "estimate: 8-way"), cite(4, CHIP)),
       l2: cacheLevel(cite(1 << 20, "InstLatx64: 1 MB"), cite(8, "estimate: 8-way"), cite(14, CHIP)),
       l3: cacheLevel(
         cite(32 << 20, "estimate: the 32 MB that eight cores share"),
         cite(16, "estimate: 16-way"),
-        cite(55, `${CHIP}: 50 to 60`),
+        beyondTlb(55, 5, CHIP),
       ),
       l1i: instructionCache("estimate: 32 KB, 8-way"),
       aliasCycles: cite(0, "estimate: not modelled"),
-      memoryCycles: cite(375, CHIP),
+      memoryCycles: beyondTlb(375, 5, CHIP),
     },
     exits: zenExitCosts(),
   },

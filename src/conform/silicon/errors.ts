@@ -35,21 +35,22 @@ const PLATEAU = 3;
 const RISE = 1.05;
 const FLAT = 1.05;
 
-/** Places in a curve where it first rises more than 5 % above a plateau of three points. */
+/** Places where a curve rises more than 5 % above its last plateau: three points within 5 % of each other. */
 export function knees(points: readonly Point[]): number[] {
   const found: number[] = [];
-  let start = 0;
-  while (start + PLATEAU < points.length) {
-    const plateau = points.slice(start, start + PLATEAU).map((p) => p.cycles);
-    const level = plateau.reduce((a, b) => a + b, 0) / PLATEAU;
-    if (Math.max(...plateau) > FLAT * Math.min(...plateau)) {
-      ++start;
-      continue;
+  /** Lowest point of the last plateau. */
+  let level: number | undefined;
+  let since = 0;
+  for (let at = 0; at < points.length; ++at) {
+    if (level !== undefined && points[at]!.cycles > RISE * level) {
+      found.push(points[at]!.n);
+      level = undefined;
+      since = at;
     }
-    let at = start + PLATEAU;
-    while (at < points.length && points[at]!.cycles <= RISE * level) ++at;
-    if (at < points.length) found.push(points[at]!.n);
-    start = at;
+    if (at - since + 1 < PLATEAU) continue;
+    const last = points.slice(at - PLATEAU + 1, at + 1).map((p) => p.cycles);
+    const lowest = Math.min(...last);
+    if (Math.max(...last) <= FLAT * lowest) level = lowest;
   }
   return found;
 }

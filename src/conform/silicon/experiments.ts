@@ -174,7 +174,7 @@ export function armOf(experiment: string, column: string): Arm | string | undefi
       if (column === "compact2m") return { ...packed(64, true), kind: "read", warm: false, most: MOST };
       return huge(column);
     case "exp3": {
-      const [, shift] = /(?:2\^|^s|_)(\d+)$/.exec(column) ?? [];
+      const [, shift] = /^stride(?:2\^|_)?(\d+)$/.exec(column) ?? [];
       if (shift === undefined) return undefined;
       return { ...aliases(strided(Number(shift), 0)), kind: "read", warm: false, most: MOST };
     }
