@@ -19,7 +19,7 @@ describe("nestwalk presets", () => {
       .map((line) => line.split(" ")[0]);
     expect([code, names]).toEqual([
       0,
-      ["haswell", "skylake-sp", "golden-cove", "zen2", "zen3", "zen4", "zen5"],
+      ["sandy-bridge", "haswell", "skylake-sp", "golden-cove", "zen2", "zen3", "zen4", "zen5"],
     ]);
     expect(stdout).toMatch(/skylake-sp .* \d+ of \d+ numbers published, the default\n/);
   });

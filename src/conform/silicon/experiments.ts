@@ -1,4 +1,4 @@
-import { FIRST_DATA, type Guest } from "./guest.js";
+import { FIRST_DATA, type Guest } from "../guest.js";
 import { hashLow, scatterBelow } from "./random.js";
 
 /** The pointer chases of the measurements, as their README defines them: which page and line each node has. */

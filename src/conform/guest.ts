@@ -1,9 +1,9 @@
-import { lower, type MachineConfig } from "../../config/index.js";
-import { Core } from "../../core.js";
-import { Cell, type EmbedExports } from "../../embed/exports.js";
-import { machineLaws } from "../../laws.js";
-import type { Law, StructureCounts } from "../../result.js";
-import { scatter } from "./random.js";
+import { lower, type MachineConfig } from "../config/index.js";
+import { Core } from "../core.js";
+import { Cell, type EmbedExports } from "../embed/exports.js";
+import { machineLaws } from "../laws.js";
+import type { Law, StructureCounts } from "../result.js";
+import { scatter } from "./silicon/random.js";
 
 /**
  * A guest laid out by hand in the product's core: its tables and, under nested paging, the second stage's, entry by

@@ -1,0 +1,72 @@
+import { describe, expect, it } from "vitest";
+import { resolveConfig } from "../src/config/index.js";
+import { chase } from "../src/conform/silicon/chase.js";
+import { knees } from "../src/conform/silicon/errors.js";
+import { armOf } from "../src/conform/silicon/experiments.js";
+import { hashLow, permutation } from "../src/conform/silicon/random.js";
+
+const zen5 = resolveConfig({ cpu: "zen5", set: ["technique=nested", "format=npt"] });
+
+/** Cycles per access that were measured on Zen 5 (minimum of all runs); a slice of `npm run conform -- silicon`. */
+const measured: [experiment: string, column: string, n: number, cycles: number][] = [
+  ["exp1f", "4k_rand", 96, 4.0],
+  ["exp1f", "4k_rand", 104, 10.9],
+  ["exp1w", "2m", 2020, 21.19],
+  ["exp1w", "dense", 1035, 13.9],
+  ["exp2w", "compact2m", 2020, 3.98],
+  ["exp2w", "s4k", 2020, 20.9],
+  ["exp2w", "s2m_jit", 1616, 21.73],
+  ["exp4", "aliasret_s4k", 58, 24.9],
+  ["exp4", "aliasret_s4k", 1293, 30.9],
+  ["exp4", "aliasret_s4k", 3156, 82.4],
+];
+
+describe("Zen 5 under nested paging", () => {
+  it.each(measured)("%s %s at N = %d takes %d cycles", (experiment, column, n, cycles) => {
+    const arm = armOf(experiment, column);
+    if (typeof arm !== "object") throw new Error(`${experiment} ${column} is not replayed`);
+    const { points, broken } = chase(arm, [n], zen5);
+    expect(broken).toEqual([]);
+    expect(Math.abs(points[0]!.cycles - cycles) / cycles).toBeLessThan(0.04);
+  });
+
+  it("has the walk's published cost: 4 KiB, 2 MiB and 1 GiB leaves", () => {
+    const walk = (column: string, n: number, base: number) => {
+      const { points } = chase(armOf("exp2h", column) as never, [n], zen5);
+      return points[0]!.cycles - base;
+    };
+    expect(walk("huge2m", 112, 4 + 7)).toBeCloseTo(41, -1);
+    expect(walk("huge1g", 112, 4 + 7)).toBeCloseTo(38, -1);
+  });
+});
+
+describe("the generators of the measurements", () => {
+  it("are those of the definition", () => {
+    const mask = (1n << 64n) - 1n;
+    const mix = (z: bigint) => {
+      let x = ((z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n) & mask;
+      x = ((x ^ (x >> 27n)) * 0x94d049bb133111ebn) & mask;
+      return x ^ (x >> 31n);
+    };
+    const golden = 0x9e3779b97f4a7c15n;
+    for (const i of [0, 1, 63, 64, 12345, 99_999, 2 ** 40 + 7])
+      expect(hashLow(i)).toBe(Number(mix((BigInt(i) + golden) & mask) & 0xffff_ffffn));
+    const n = 1000;
+    const expected = Array.from({ length: n }, (_, i) => i);
+    let state = 0x243f6a8885a308d3n ^ BigInt(n);
+    for (let i = n - 1; i >= 1; --i) {
+      state = (state + golden) & mask;
+      const j = Number(mix(state) % BigInt(i));
+      [expected[i], expected[j]] = [expected[j]!, expected[i]!];
+    }
+    expect([...permutation(n)]).toEqual(expected);
+  });
+});
+
+describe("knees", () => {
+  it("are the first points more than 5 % above a plateau of three", () => {
+    const curve = (cycles: number[]) => cycles.map((c, i) => ({ n: i + 1, cycles: c }));
+    expect(knees(curve([4, 4, 4, 4.1, 9, 10, 10, 10, 10.2, 12]))).toEqual([5, 10]);
+    expect(knees(curve([4, 5, 6, 7, 8, 9]))).toEqual([]);
+  });
+});
