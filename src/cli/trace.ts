@@ -33,6 +33,7 @@ export async function traceCommand(args: readonly string[], io: Io): Promise<num
   const [action, ...rest] = args;
   if (action === "info") return info(rest, io);
   if (action === "convert") return convert(rest, io);
+  if (action === "synth") return (await import("./trace-synth.js")).synthCommand(rest, io);
   if (action === "--help" || action === "-h") {
     io.stdout.write(traceHelp);
     return 0;
