@@ -53,7 +53,7 @@ export async function compare(
     );
   }
   const results = machines.map((machine) => machine.finish());
-  const played = playedBy(results[0]!);
+  const played = playedBy(results[0]!, trace.header.recorded);
   const description: TraceDescription = {
     file: trace.name,
     sha256: await trace.sha256(),

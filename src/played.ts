@@ -68,12 +68,12 @@ function largeRanges(sizes: Recorded["pageSizes"]): [from: bigint, to: bigint][]
 }
 
 /** What was played, by the counters of one machine: the guest does the same in all. */
-export function playedBy({ config, counters }: MachineResult): Played | undefined {
+export function playedBy({ config, counters }: MachineResult, recorded: Recorded): Played | undefined {
   const { kernel, guest } = config;
   if (kernel.plays === "none") return undefined;
   const of = (name: string): number => counters[name] ?? 0;
   return {
-    what: sentence(config),
+    what: sentence(config, recorded),
     policy: kernel,
     ramMiB: guest.memoryMiB,
     processes: of("kernelProcesses"),
@@ -88,17 +88,20 @@ export function playedBy({ config, counters }: MachineResult): Played | undefine
   };
 }
 
-const PAGES = {
-  "4k": "4 KiB pages",
-  "2m": "2 MiB pages",
-  thp: "transparent huge pages",
-  map: "pages as the trace's header maps them",
-} as const;
+function pagesOf({ kernel }: MachineConfig, { pageSizes, placement }: Recorded): string {
+  const places = placement === undefined ? "" : " where the recording had them";
+  const { pages } = kernel;
+  if (pages === "thp") return `transparent huge pages${places}`;
+  if (pages === "map" && typeof pageSizes === "object") return `page sizes by range${places}`;
+  const large = pages === "2m" || (pages === "map" && pageSizes !== undefined && pageSizes !== "4k");
+  return `${large ? "2 MiB" : "4 KiB"} pages${places}`;
+}
 
-function sentence({ kernel }: MachineConfig): string {
-  const pages = `${PAGES[kernel.pages]}, ${kernel.levels} levels`;
-  if (kernel.plays === "physical")
+function sentence(config: MachineConfig, recorded: Recorded): string {
+  const { plays, levels, populate } = config.kernel;
+  const pages = `${pagesOf(config, recorded)}, ${levels} levels`;
+  if (plays === "physical")
     return `The trace holds guest-physical addresses: they are played in an address space that maps each to itself (${pages}), which is there before the trace begins.`;
-  const paging = kernel.populate ? "every page mapped beforehand" : "paging on demand";
+  const paging = populate ? "every page mapped beforehand" : "paging on demand";
   return `The trace holds no page tables: a stand-in for the Linux kernel played them (${pages}, ${paging}).`;
 }

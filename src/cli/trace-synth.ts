@@ -29,7 +29,7 @@ ${list}
   --skew S             exponent of the Zipf distribution (default 0.99)
   --degree N           edges of each vertex (default 16)
   --pages N            pages of data of a whole guest (default 1024)
-  --rate N             table updates in 1000 instructions (default 1)
+  --rate N             table updates in a million instructions (default 1000)
   --forks N            children (default 20)
   --writes N           writes of each child, and of its parent after it (default 64)
   --seed N             seed of the random numbers (default 88172645463325252)
@@ -40,7 +40,7 @@ kernel plays them (nestwalk schema lists its keys, kernel.*).
 Examples
   nestwalk trace synth random --bytes 256m -o random.nwt
   nestwalk trace synth zipf --bytes 1g --skew 1.2 --seed 7 -o zipf.nwt
-  nestwalk trace synth table-updates --rate 20 -o updates.nwt && nestwalk compare updates.nwt
+  nestwalk trace synth table-updates --rate 20000 -o updates.nwt && nestwalk compare updates.nwt
 `;
 
 interface Spec {
@@ -90,7 +90,7 @@ const specs: Record<SynthOption, Spec> = {
   skew: { option: "skew", parse: fraction },
   degree: { option: "degree", parse: whole(1, 1024) },
   pages: { option: "pages", parse: whole(1, 100_000) },
-  rate: { option: "rate", parse: whole(0, 1000) },
+  rate: { option: "rate", parse: whole(0, 1_000_000) },
   forks: { option: "forks", parse: whole(1, 1_000_000) },
   writes: { option: "writes", parse: whole(0, 1_000_000) },
   seed: { option: "seed", parse: seed },

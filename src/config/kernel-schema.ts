@@ -45,8 +45,10 @@ export const kernelSchema = z
     ).default(0),
     zeroPage: z
       .boolean()
-      .describe("Reads of untouched memory map the zero page, and the first write copies it.")
-      .default(true),
+      .describe(
+        "Reads of untouched memory map the zero page, and the first write copies it; without, they map a page of their own, as a trace may begin in the middle of a program.",
+      )
+      .default(false),
     faultAround: number(
       1,
       512,

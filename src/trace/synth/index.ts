@@ -32,7 +32,7 @@ const STANDARD: SynthOptions = {
   skew: 0.99,
   degree: 16,
   pages: 1024,
-  rate: 1,
+  rate: 1000,
   forks: 20,
   writes: 64,
   seed: 88172645463325252n,

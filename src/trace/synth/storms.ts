@@ -7,7 +7,7 @@ import { Xorshift64 } from "./random.js";
 export interface StormOptions {
   instructions: number;
   pages: number;
-  /** Changes of the tables in a thousand instructions. */
+  /** Changes of the tables in a million instructions. */
   rate: number;
   forks: number;
   /** Pages that a child, and then its parent, writes. */
@@ -35,7 +35,7 @@ function process(guest: Guest, pages: number): Space {
 }
 
 /**
- * Random accesses to `pages` pages, and `rate` times in a thousand instructions one of them is unmapped and mapped
+ * Random accesses to `pages` pages, and `rate` times in a million instructions one of them is unmapped and mapped
  * elsewhere, with an INVLPG: the more often, the more shadow paging pays, and nested paging nothing.
  */
 function* tableUpdates(guest: Guest, o: StormOptions): Generator<void, void> {
@@ -48,7 +48,7 @@ function* tableUpdates(guest: Guest, o: StormOptions): Generator<void, void> {
     if (i % 4 === 3) guest.write(va);
     else guest.read(va);
     due += o.rate;
-    for (; due >= 1000; due -= 1000) {
+    for (; due >= 1_000_000; due -= 1_000_000) {
       const page = pageAt(numbers.below(o.pages));
       guest.enter();
       remap(guest, space, page);
