@@ -17,7 +17,7 @@ import {
   resolve,
   storeTableEntry,
 } from "./technique/technique";
-import { cpl, registers, setCpl, setInstruction } from "./vcpu/registers";
+import { cpl, registers, setCpl, setInstruction, setStoreBytes } from "./vcpu/registers";
 import { translate } from "./walk/translate";
 import { beginHardwareWalk, endHardwareWalk } from "./walk/walk";
 import { KIND, MODE_SUPERVISOR, MODE_SUPERVISOR_AC, MODE_USER, USER } from "./x86/access";
@@ -120,6 +120,11 @@ export function driveReadLow(gpaLow: u32, gpaHigh: u32): u32 {
 }
 export function driveReadHigh(gpaLow: u32, gpaHigh: u32): u32 {
   return <u32>(read64(hostAddressOf(join(gpaLow, gpaHigh))) >> 32);
+}
+
+/** Bytes that each store from here on writes; 8 at first. */
+export function driveStoreBytes(bytes: u32): void {
+  setStoreBytes(bytes);
 }
 
 /** Where the instructions are that the hypervisor emulates. */

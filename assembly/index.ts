@@ -23,6 +23,7 @@ export {
   driveReadHigh,
   driveReadLow,
   driveState,
+  driveStoreBytes,
   driveStoreEntry,
 } from "./drive";
 export { embedAccess, embedWalk } from "./embed/access";

@@ -3,62 +3,101 @@
  * A page's level follows the name; `d` marks a direct page, one that maps a range instead of shadowing a table.
  */
 export enum Tracepoint {
-  /** pages. Shadow pages created (`kvm_mmu_get_page`), by level. */
+  /** pages. Shadow pages of level 1 created (`kvm_mmu_get_page`). */
   sp_created_L1,
+  /** pages. Shadow pages of level 2 created (`kvm_mmu_get_page`). */
   sp_created_L2,
+  /** pages. Shadow pages of level 3 created (`kvm_mmu_get_page`). */
   sp_created_L3,
+  /** pages. Shadow pages of level 4 created (`kvm_mmu_get_page`). */
   sp_created_L4,
+  /** pages. Shadow pages of level 5 created (`kvm_mmu_get_page`). */
   sp_created_L5,
+  /** pages. Direct pages of level 1 created (`kvm_mmu_get_page`). */
   sp_created_L1d,
+  /** pages. Direct pages of level 2 created (`kvm_mmu_get_page`). */
   sp_created_L2d,
+  /** pages. Direct pages of level 3 created (`kvm_mmu_get_page`). */
   sp_created_L3d,
+  /** pages. Direct pages of level 4 created (`kvm_mmu_get_page`). */
   sp_created_L4d,
+  /** pages. Direct pages of level 5 created (`kvm_mmu_get_page`). */
   sp_created_L5d,
-  /** pages. Shadow pages found in the cache (`kvm_mmu_get_page`), by level. */
+  /** pages. Shadow pages of level 1 found in the cache (`kvm_mmu_get_page`). */
   sp_reused_L1,
+  /** pages. Shadow pages of level 2 found in the cache (`kvm_mmu_get_page`). */
   sp_reused_L2,
+  /** pages. Shadow pages of level 3 found in the cache (`kvm_mmu_get_page`). */
   sp_reused_L3,
+  /** pages. Shadow pages of level 4 found in the cache (`kvm_mmu_get_page`). */
   sp_reused_L4,
+  /** pages. Shadow pages of level 5 found in the cache (`kvm_mmu_get_page`). */
   sp_reused_L5,
+  /** pages. Direct pages of level 1 found in the cache (`kvm_mmu_get_page`). */
   sp_reused_L1d,
+  /** pages. Direct pages of level 2 found in the cache (`kvm_mmu_get_page`). */
   sp_reused_L2d,
+  /** pages. Direct pages of level 3 found in the cache (`kvm_mmu_get_page`). */
   sp_reused_L3d,
+  /** pages. Direct pages of level 4 found in the cache (`kvm_mmu_get_page`). */
   sp_reused_L4d,
+  /** pages. Direct pages of level 5 found in the cache (`kvm_mmu_get_page`). */
   sp_reused_L5d,
-  /** pages. Shadow pages zapped (`kvm_mmu_prepare_zap_page`), by level; a zapped root counts again when it is released. */
+  /** pages. Shadow pages of level 1 zapped (`kvm_mmu_prepare_zap_page`); a zapped root counts again when it is released. */
   sp_zapped_L1,
+  /** pages. Shadow pages of level 2 zapped (`kvm_mmu_prepare_zap_page`); a zapped root counts again when it is released. */
   sp_zapped_L2,
+  /** pages. Shadow pages of level 3 zapped (`kvm_mmu_prepare_zap_page`); a zapped root counts again when it is released. */
   sp_zapped_L3,
+  /** pages. Shadow pages of level 4 zapped (`kvm_mmu_prepare_zap_page`); a zapped root counts again when it is released. */
   sp_zapped_L4,
+  /** pages. Shadow pages of level 5 zapped (`kvm_mmu_prepare_zap_page`); a zapped root counts again when it is released. */
   sp_zapped_L5,
+  /** pages. Direct pages of level 1 zapped (`kvm_mmu_prepare_zap_page`). */
   sp_zapped_L1d,
+  /** pages. Direct pages of level 2 zapped (`kvm_mmu_prepare_zap_page`). */
   sp_zapped_L2d,
+  /** pages. Direct pages of level 3 zapped (`kvm_mmu_prepare_zap_page`). */
   sp_zapped_L3d,
+  /** pages. Direct pages of level 4 zapped (`kvm_mmu_prepare_zap_page`). */
   sp_zapped_L4d,
+  /** pages. Direct pages of level 5 zapped (`kvm_mmu_prepare_zap_page`). */
   sp_zapped_L5d,
   /** pages. Shadow pages synchronized with their table (`kvm_mmu_sync_page`). */
   sp_synced_L1,
   /** pages. Shadow pages that went out of sync (`kvm_mmu_unsync_page`). */
   sp_unsynced_L1,
-  /** entries. Leaf entries set (`kvm_mmu_set_spte`), by level. */
+  /** entries. Leaf entries of level 1 set (`kvm_mmu_set_spte`). */
   set_spte_L1,
+  /** entries. Leaf entries of level 2 set (`kvm_mmu_set_spte`). */
   set_spte_L2,
+  /** entries. Leaf entries of level 3 set (`kvm_mmu_set_spte`). */
   set_spte_L3,
-  /** entries. Entries of second-stage tables changed (`kvm_tdp_mmu_spte_changed`), by level. */
+  /** entries. Entries of level 1 of second-stage tables changed (`kvm_tdp_mmu_spte_changed`). */
   tdp_spte_changed_L1,
+  /** entries. Entries of level 2 of second-stage tables changed (`kvm_tdp_mmu_spte_changed`). */
   tdp_spte_changed_L2,
+  /** entries. Entries of level 3 of second-stage tables changed (`kvm_tdp_mmu_spte_changed`). */
   tdp_spte_changed_L3,
+  /** entries. Entries of level 4 of second-stage tables changed (`kvm_tdp_mmu_spte_changed`). */
   tdp_spte_changed_L4,
+  /** entries. Entries of level 5 of second-stage tables changed (`kvm_tdp_mmu_spte_changed`). */
   tdp_spte_changed_L5,
-  /** faults. Faults that came to set an entry (`kvm_mmu_spte_requested`), by the level wanted. */
+  /** faults. Faults that came to set an entry of level 1 (`kvm_mmu_spte_requested`). */
   spte_requested_L1,
+  /** faults. Faults that came to set an entry of level 2 (`kvm_mmu_spte_requested`). */
   spte_requested_L2,
+  /** faults. Faults that came to set an entry of level 3 (`kvm_mmu_spte_requested`). */
   spte_requested_L3,
-  /** entries. Guest entries read by the hypervisor's walks (`kvm_mmu_paging_element`), by level. */
+  /** entries. Guest entries of level 1 read by walks of the hypervisor (`kvm_mmu_paging_element`). */
   walk_read_L1,
+  /** entries. Guest entries of level 2 read by walks of the hypervisor (`kvm_mmu_paging_element`). */
   walk_read_L2,
+  /** entries. Guest entries of level 3 read by walks of the hypervisor (`kvm_mmu_paging_element`). */
   walk_read_L3,
+  /** entries. Guest entries of level 4 read by walks of the hypervisor (`kvm_mmu_paging_element`). */
   walk_read_L4,
+  /** entries. Guest entries of level 5 read by walks of the hypervisor (`kvm_mmu_paging_element`). */
   walk_read_L5,
   /** entries. Accessed flags that the hypervisor set in guest entries (`kvm_mmu_set_accessed_bit`). */
   walker_set_A,

@@ -32,6 +32,24 @@ describe("write flooding", () => {
     expect(g.moved(() => g.store(pdpt, 0, 0n))).not.toHaveProperty("mmu_pde_zapped");
   });
 
+  it("is not waited for when a store is not of whole entries, unless it is one byte of an entry's beginning", () => {
+    const store = (bytes: number, offset: bigint) => {
+      const g = new KernelGuest();
+      const { pml4, pdpt } = g.space();
+      g.cr3(pml4);
+      g.touch();
+      g.machine.storeBytes(bytes);
+      return g.moved(() => g.write(0xffff_ffff_8000_0000n + pdpt + offset)).mmu_flooded ?? 0;
+    };
+    expect(store(8, 8n)).toBe(0);
+    expect(store(4, 12n)).toBe(0);
+    expect(store(1, 8n)).toBe(0);
+    expect(store(1, 9n)).toBe(1);
+    expect(store(2, 8n)).toBe(1);
+    expect(store(8, 12n)).toBe(1);
+    expect(store(16, 16n)).toBe(1);
+  });
+
   it("is forgotten when a fault walks through the table", () => {
     const g = new KernelGuest();
     const { pml4, pdpt, pt } = g.space();

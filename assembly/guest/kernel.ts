@@ -3,7 +3,7 @@ import { Counter, count } from "../counters";
 import { Parameter, parameter } from "../parameters";
 import { setMode } from "../replay/accesses";
 import { foldFault } from "../replay/oracle";
-import { instruction, setCpl, setInstruction } from "../vcpu/registers";
+import { instruction, setCpl, setInstruction, setStoreBytes } from "../vcpu/registers";
 import { fault } from "../x86/fault";
 import { boot, KERNEL_CODE, loadRegisters, zeroPage } from "./boot";
 import { churn, configureChurn } from "./churn";
@@ -88,6 +88,7 @@ export function kernelPlacedRange(
 function enter(): u64 {
   const at = instruction;
   setInstruction(KERNEL_CODE);
+  setStoreBytes(8);
   setCpl(0);
   return at;
 }

@@ -1,7 +1,7 @@
 import { Counter, count, read, set } from "../counters";
 import { markDevice } from "../hypervisor/backing";
 import { hardwareControls } from "../mmu/tags";
-import { registers, setCpl, setInstruction } from "../vcpu/registers";
+import { registers, setCpl, setInstruction, setStoreBytes } from "../vcpu/registers";
 import {
   FETCH,
   MODE_IMPLICIT,
@@ -76,9 +76,12 @@ export function replayData(head: u32): void {
   if (implicit) ++implicitAccesses;
   if (head & 64) touchDevice();
   const write = (head & 3) === 2;
-  if (write) ++writes;
-  else ++reads;
-  access(dataAddress, 1 << ((head >> 2) & 7), write ? WRITE : READ, implicit ? MODE_IMPLICIT : mode);
+  const size: u32 = 1 << ((head >> 2) & 7);
+  if (write) {
+    ++writes;
+    setStoreBytes(size);
+  } else ++reads;
+  access(dataAddress, size, write ? WRITE : READ, implicit ? MODE_IMPLICIT : mode);
 }
 
 /** The recorder saw device memory answer. */

@@ -27,6 +27,11 @@ export let instruction: u64 = 0;
 export function setInstruction(va: u64): void {
   instruction = va;
 }
+/** Bytes that its store writes, by which a hypervisor tells a page-table store from another. */
+export let storeBytes: u32 = 8;
+export function setStoreBytes(bytes: u32): void {
+  storeBytes = bytes;
+}
 
 /** The guest's tables. */
 export const guest = new Dimension();

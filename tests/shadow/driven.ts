@@ -15,6 +15,7 @@ interface DriveExports {
   driveInvlpg(vaLow: number, vaHigh: number): void;
   driveInvpcid(type: number, pcid: number, vaLow: number, vaHigh: number): void;
   driveInstruction(vaLow: number, vaHigh: number): void;
+  driveStoreBytes(bytes: number): void;
   driveState(cpl: number, ac: number, pkru: number): void;
   driveHost(what: number, gfn: number, frames: number): void;
   driveEnter(): void;
@@ -123,6 +124,10 @@ export class Driven {
   }
   state(cpl: number, ac: boolean, pkru: number): void {
     this.drive.driveState(cpl, ac ? 1 : 0, pkru);
+  }
+  /** Bytes that each store from here on writes; 8 at first. */
+  storeBytes(bytes: number): void {
+    this.drive.driveStoreBytes(bytes);
   }
   instruction(va: bigint): void {
     this.drive.driveInstruction(low(va), high(va));

@@ -81,6 +81,7 @@ export class RandomGuest {
       m.load(3, this.cr3);
       m.load(0, this.cr0);
       m.instruction(this.window(0x100000n));
+      if (mode === "32-bit") m.storeBytes(4);
     });
   }
 

@@ -3,7 +3,7 @@ import { workedEmulation } from "../../hypervisor/exits";
 import { requestFlush } from "../../hypervisor/flush";
 import { Parameter, parameter } from "../../parameters";
 import { Tracepoint, trace } from "../../tracepoints";
-import { cpl, instruction } from "../../vcpu/registers";
+import { cpl, instruction, storeBytes } from "../../vcpu/registers";
 import { FETCH, USER } from "../../x86/access";
 import { PF_FETCH, PF_USER, PF_WRITE } from "../../x86/fault";
 import { firstOf, nextOf, shadows } from "./cache";
@@ -48,7 +48,7 @@ function trackWrite(gpa: u64): void {
   count(Counter.mmu_pte_write);
   for (let page = firstOf(gfn); !page.isNone(); page = nextOf(page)) {
     if (!shadows(page, gfn)) continue;
-    if (isFlooded(page)) {
+    if (isMisaligned(page, <u32>gpa & 0xfff, storeBytes) || isFlooded(page)) {
       prepareZap(page);
       count(Counter.mmu_flooded);
       continue;
@@ -56,6 +56,16 @@ function trackWrite(gpa: u64): void {
     if (clearWritten(page, <u32>gpa & 0xfff)) flush = true;
   }
   if (!commitZaps() && flush) requestFlush();
+}
+
+/**
+ * A store that is not of whole entries: the frame is no table. A single byte of an entry is let pass, as systems write
+ * flags so. KVM: `detect_write_misaligned`.
+ */
+function isMisaligned(page: ShadowPage, offset: u32, bytes: u32): bool {
+  const entry: u32 = hasFourByteEntries(page.role) ? 4 : 8;
+  if (bytes === 1 && (offset & (entry - 1)) === 0) return false;
+  return bytes < 4 || ((offset ^ (offset + bytes - 1)) & ~(entry - 1)) !== 0;
 }
 
 /** Many stores and no walk between them: the frame is probably no table any more. Level-1 tables go out of sync instead. */
