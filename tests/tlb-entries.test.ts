@@ -43,6 +43,21 @@ describe("a page cached for one access and asked for another", () => {
     expect(m.touch(VA, WRITE)).toMatchObject({ ok: true, references: 0 });
   });
 
+  it("re-walks for the second stage's dirty flag too", () => {
+    const m = new TlbMachine({}, { accessedDirty: true });
+    const eptp = m.ept(true);
+    m.mmu.enter(eptp);
+    const root = m.table();
+    m.mmu.load("cr3", root);
+    m.map(root, VA, DATA, ANY | D);
+    const leaf = m.eptMap(eptp, DATA, DATA);
+    m.touch(VA);
+    expect(m.mmu.read(leaf) & 0x300n).toBe(0x100n);
+    expect(m.touch(VA, WRITE)).toMatchObject({ ok: true });
+    expect(m.mmu.read(leaf) & 0x300n).toBe(0x300n);
+    expect(m.touch(VA, WRITE)).toMatchObject({ references: 0 });
+  });
+
   it("writes nothing where nothing changes: a page filled dirty serves writes from the TLB", () => {
     const { m, root } = native();
     const leaf = m.map(root, VA, DATA, ANY | D);

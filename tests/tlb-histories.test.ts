@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { cachesOf, Mmu, parametersOf } from "../src/embed/mmu.js";
 import type { Access, Ept, Outcome } from "../src/embed/types.js";
+import { Parameter } from "../src/generated/declarations.js";
 import { Random } from "./core/random-world.js";
 import { CouldBeCached, type Possible } from "./tlb/could-be-cached.js";
 import { CR0, CR4, LONG, NO_FLUSH } from "./tlb/machine.js";
@@ -14,9 +15,10 @@ const PS = 0x80n;
 const G = 0x100n;
 const XD = 1n << 63n;
 
-/** Two pages of one table, one of another table of the same directory (its region may be a 2 MiB page), one beyond. */
-const ADDRESSES = [0x80_4020_1000n, 0x80_4020_2000n, 0x80_4040_1000n, 0x80_8020_1000n];
-const LARGE_REGION = 0x80_4040_0000n;
+/** Four pages of one table, one of another table of the same directory (its region may be a 2 MiB page), one beyond. */
+const GROUP = [0x80_4020_0000n, 0x80_4020_1000n, 0x80_4020_2000n, 0x80_4020_3000n];
+const LARGE_VA = 0x80_4040_1000n;
+const ADDRESSES = [...GROUP, LARGE_VA, 0x80_8020_1000n];
 const INDEX = (va: bigint, level: number) => (va >> BigInt(3 + 9 * level)) & 0x1ffn;
 
 const ROOTS = [0x10_0000n, 0x10_1000n];
@@ -32,7 +34,7 @@ const PAGES = [
   ...ROOTS,
   ...Object.values(TABLES).flat(),
   ...FRAMES,
-  ...LARGE_FRAMES.map((f) => f | (LARGE_REGION & 0n) | (ADDRESSES[2]! & 0x1f_f000n)),
+  ...LARGE_FRAMES.map((f) => f | (LARGE_VA & 0x1f_f000n)),
 ];
 
 const EPT: Ept = {
@@ -46,6 +48,19 @@ const EPT: Ept = {
 };
 const EPT_ROOT = 0x1_0000_0000n;
 const EPTP = EPT_ROOT | 0x1en;
+
+/** TLBs and paging-structure caches of one of many shapes. */
+function hardware(r: Random): (readonly [number, number])[] {
+  const cells = [...cachesOf(r.chance(0.7) ? 0 : 2)];
+  cells.push([Parameter.nestedTlbData, r.below(2)], [Parameter.pscLeaves, r.pick([0, 0, 1, 3])]);
+  cells.push([Parameter.l2TlbInclusion, r.below(3)]);
+  if (r.chance(0.4)) for (let i = 0; i < 14; ++i) cells.push([Parameter.tlbCoalesce + i, 1]);
+  /* The caches of one stage in the second-level TLB, or of all its levels in one array. */
+  const place = r.pick([1, 1, 2, 3]);
+  if (place === 2) for (let i = 0; i < 9; ++i) cells.push([Parameter.pscArrays + 6 * i, 2]);
+  if (place === 3) for (const i of [1, 2, 3, 5, 6, 7]) cells.push([Parameter.pscArrays + 6 * i, 3]);
+  return cells;
+}
 
 class History {
   readonly r: Random;
@@ -67,9 +82,7 @@ class History {
     this.nested = this.r.chance(0.5);
     const regs = { ...LONG, cr4: this.cr4, cr3: ROOTS[0]! };
     const stage2 = this.nested ? EPT : ({ kind: "none" } as const);
-    const caches = this.r.chance(0.7) ? cachesOf(0) : [];
-    const more = { nestedTlbData: this.r.chance(0.5) ? 1 : 0 };
-    this.mmu = Mmu.with(parametersOf(regs, stage2, more), caches.length > 0 ? caches : cachesOf(2));
+    this.mmu = Mmu.with(parametersOf(regs, stage2), hardware(this.r));
     for (const page of PAGES) this.hosts.set(page, this.nested ? page + 0x1000_0000n : page);
     if (this.nested) {
       this.mmu.write(EPT_ROOT, (EPT_ROOT + 0x1000n) | 7n);
@@ -108,11 +121,15 @@ class History {
   edit(level: 1 | 2 | 3 | 4, va: bigint, pcid: number, mapped = false): void {
     const { r } = this;
     const table = level === 4 ? ROOTS[pcid]! : r.pick(TABLES[level]);
+    if (level === 1 && r.chance(0.3)) {
+      this.editGroup(table);
+      return;
+    }
     const rights = P | (r.chance(0.9) ? 2n : 0n) | (r.chance(0.9) ? 4n : 0n) | (r.chance(0.08) ? XD : 0n);
     let value = 0n;
     if (mapped || r.chance(0.93)) {
       if (level === 1) value = r.pick(FRAMES) | rights | (r.chance(0.3) ? G : 0n);
-      else if (level === 2 && va === ADDRESSES[2] && r.chance(0.4))
+      else if (level === 2 && va === LARGE_VA && r.chance(0.4))
         value = r.pick(LARGE_FRAMES) | rights | PS | (r.chance(0.3) ? G : 0n);
       else value = r.pick(TABLES[(level - 1) as 1 | 2 | 3]) | rights;
     }
@@ -120,6 +137,13 @@ class History {
     this.said.push(
       `entry ${level} of 0x${va.toString(16)} in 0x${table.toString(16)} = 0x${value.toString(16)}`,
     );
+  }
+
+  /** Four pages side by side, in attributes and frames: what one TLB entry may hold. */
+  editGroup(table: bigint): void {
+    const flags = P | 2n | 4n | this.r.pick([0x20n, 0x60n]);
+    for (const [i, va] of GROUP.entries()) this.store(table + 8n * INDEX(va, 1), FRAMES[i]! | flags);
+    this.said.push(`a group of four in 0x${table.toString(16)}`);
   }
 
   get globalPages(): boolean {

@@ -79,6 +79,7 @@ export async function conformNpt(args: readonly string[], write: (text: string) 
       }
     }
     accessedDirty(checks, levels);
+    beyond(checks, levels);
   }
   return checks.report(write);
 }
@@ -167,6 +168,26 @@ function accessedDirty(checks: Checks, levels: 3 | 4 | 5): void {
           table.join(),
         );
       }
+    }
+  }
+}
+
+/** Addresses that nested tables of so few levels cannot name are not present, whatever their low bits would find. */
+function beyond(checks: Checks, levels: 3 | 4 | 5): void {
+  if (levels === 5) return;
+  for (const bit of levels === 3 ? [32n, 40n] : [48n, 51n]) {
+    for (const access of ACCESSES) {
+      const flags = { hostNx: true, hostSmep: false };
+      const w = new World(nptOf(levels, flags));
+      const gpa = (1n << bit) | w.pageOf(0);
+      w.edit(w.guestEntry(1), () => gpa | 0x63n);
+      const info = BigInt(exitInfo("not present", access.kind, flags)!) | FINAL;
+      checks.check(
+        "beyond the tables' span",
+        `${levels} levels, bit ${bit}`,
+        show(w.access(access)),
+        `NPF ${hex(info)} of ${hex(gpa | (w.gva & 0xfffn))}`,
+      );
     }
   }
 }
