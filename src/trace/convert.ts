@@ -1,12 +1,14 @@
 import { RecordEncoder } from "./encode.js";
 import { NwtWriter } from "./nwt-writer.js";
-import type { Recorded, TraceSource } from "./source.js";
+import type { Recorded, TraceSource, TraceTotals } from "./source.js";
 
 export interface ConvertOptions {
   /** Replaces or adds to what the source says of its origin. */
   recorded?: Recorded;
   /** See NwtWriterOptions. */
   chunkBytes?: number;
+  /** Told how far it is, now and then. */
+  onProgress?: (totals: TraceTotals) => void;
 }
 
 /**
@@ -24,7 +26,10 @@ export async function* convertTrace(
     ...(options.chunkBytes === undefined ? {} : { chunkBytes: options.chunkBytes }),
   });
   yield writer.start();
-  for await (const slice of source.records()) yield* await writer.push(slice);
+  for await (const slice of source.records()) {
+    yield* await writer.push(slice);
+    options.onProgress?.(writer.totals);
+  }
   if (!writer.ended && source.truncated) {
     writer.dropPartial();
     const { fetches, reads, writes } = writer.totals;

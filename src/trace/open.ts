@@ -6,10 +6,11 @@ import type { Importer } from "./importers/importer.js";
 import { pageSizesOf } from "./importers/pages.js";
 import { importers, PROBE_BYTES, recognise } from "./importers/table.js";
 import { TraceInput } from "./input.js";
-import { NWT_MAGIC } from "./nwt.js";
+import { HEAD_BODY_MAX, NWT_MAGIC } from "./nwt.js";
 import { NwtSource } from "./nwt-reader.js";
 import { PGREC1_MAGIC, Pgrec1Source } from "./pgrec1.js";
 import type { OpenOptions, TraceSource } from "./source.js";
+import { TEXT_MAGIC } from "./tools/text.js";
 import { wrapperOf, wrappers } from "./unpack/table.js";
 
 const ACCEPTED = "nestwalk trace formats lists what can be read";
@@ -47,7 +48,9 @@ export async function openTrace(bytes: ByteSource, options: OpenOptions = {}): P
 }
 
 async function open(input: TraceInput, options: OpenOptions): Promise<TraceSource> {
-  const head = await input.peek(PROBE_BYTES);
+  let head = await input.peek(PROBE_BYTES);
+  // The header of a printed trace is a line, and may be long.
+  if (startsWith(head, ascii(TEXT_MAGIC))) head = await input.peek(HEAD_BODY_MAX + 256);
   const { from, columns } = options;
   if (from === undefined && columns === undefined) {
     if (startsWith(head, NWT_MAGIC)) return NwtSource.open(input, options);

@@ -1,3 +1,4 @@
+import type { RecordEncoder } from "../encode.js";
 import { TraceError } from "../error.js";
 import type { TraceInput } from "../input.js";
 import type { OpenOptions, TraceHeader, TraceSource, Truncation } from "../source.js";
@@ -20,15 +21,16 @@ export class ImportedSource implements TraceSource {
     private readonly options: OpenOptions,
   ) {
     this.name = input.name;
-    this.header = { version: 1, fetch: "insn", recorded: source.recorded };
+    this.header = { version: 1, fetch: source.fetch ?? "insn", recorded: source.recorded };
   }
 
   /** Slices that end at record boundaries. */
   async *records(): AsyncGenerator<Uint8Array, void> {
     this.truncated = undefined;
     const pass = await this.input.content();
-    const out = new RecordOut();
-    const decoder = this.source.start(out);
+    const own = new RecordOut();
+    const decoder = this.source.start(own);
+    const out: RecordOut | RecordEncoder = decoder.encoder ?? own;
     try {
       let failure: unknown;
       try {
@@ -41,7 +43,7 @@ export class ImportedSource implements TraceSource {
           }
         }
         decoder.end();
-        if (out.fetches + out.reads + out.writes === 0) throw this.#nothing();
+        if (out === own && out.fetches + out.reads + out.writes === 0) throw this.#nothing();
       } catch (error) {
         failure = error;
       }

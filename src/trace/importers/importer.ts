@@ -1,3 +1,5 @@
+import type { RecordEncoder } from "../encode.js";
+import type { FetchMode } from "../records.js";
 import type { Recorded } from "../source.js";
 import type { Columns } from "./columns.js";
 import type { RecordOut } from "./out.js";
@@ -30,6 +32,8 @@ export interface Importer {
 
 export interface Import {
   recorded: Recorded;
+  /** "insn" unless said. */
+  fetch?: FetchMode;
   /** Starts a pass over the content. */
   start(out: RecordOut): Decoder;
 }
@@ -39,6 +43,8 @@ export interface Decoder {
   push(bytes: Uint8Array): void;
   /** The content ends here. Throws TraceError ("truncated") inside a record. */
   end(): void;
+  /** Where the records are, when not in what `start` was given. */
+  readonly encoder?: RecordEncoder;
 }
 
 /** What every recording made in user space lacks. */

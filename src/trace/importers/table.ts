@@ -7,12 +7,14 @@ import type { Importer } from "./importer.js";
 import { lackey } from "./lackey.js";
 import { plain } from "./plain.js";
 import { ramulatorCpu, ramulatorLoadStore } from "./ramulator.js";
+import { text } from "./text.js";
 
 /** Bytes of a file that importers look at. */
 export const PROBE_BYTES = 1 << 16;
 
 /** Every foreign format. A new one is one file and one row. */
 export const importers: readonly Importer[] = [
+  text,
   drmemtrace,
   gem5,
   lackey,
