@@ -88,7 +88,7 @@ describe("a command line that cannot be used exits 2 with one sentence", () => {
     [["presets", "zen33"], 'cpu "zen33" is not a preset; did you mean "zen3"?'],
     [["presets", "zen2", "zen3"], 'presets takes one NAME, but was also given "zen3"'],
     [["schema", "x"], 'schema takes no argument, but was also given "x"'],
-    [["trace"], "trace needs info or convert; see nestwalk trace --help"],
+    [["trace"], "trace needs a command, such as info; see nestwalk trace --help"],
     [["trace", "inof"], "trace inof is not a command; did you mean trace info?"],
     [["trace", "convert", "a"], "trace convert needs OUT: nestwalk trace convert IN OUT"],
   ] as [string[], string][])("%j", async (args, sentence) => {

@@ -1,5 +1,8 @@
 import { countOf, TraceError } from "./error.js";
 
+/** Most guest frames of one HOST record: 64 GiB. */
+export const HOST_FRAMES_MAX = 2 ** 24;
+
 /** Bits 2-7 of a record of kind 3. See traces/FORMAT.md for the operands. */
 export const EventType = {
   CR0: 1,
@@ -388,7 +391,8 @@ export class RecordScanner implements RecordCounts {
         if (uv() && (this.#value() < 1 || this.#value() > 3))
           this.#fail(start, `HOST action ${this.#value()} is not defined (1-3)`);
         if (uv()) this.#frame(start);
-        uv();
+        if (uv() && this.#value() > HOST_FRAMES_MAX)
+          this.#fail(start, `a HOST record is about ${this.#value()} frames, more than ${HOST_FRAMES_MAX}`);
         break;
       default:
         this.#fail(start, `event type ${type} is not known to this version`);

@@ -53,9 +53,9 @@ export async function* exportDrmemtrace(trace: TraceSource): AsyncGenerator<Uint
   out.put64(MARKER, 12, VERSION);
   out.put64(MARKER, 9, ARCH_X86_64);
   let started = false;
-  const start = () => {
+  const start = (pid: bigint, tid: bigint) => {
     started = true;
-    who(1n, 1n);
+    who(pid, tid);
     out.put64(MARKER, 10, 64n);
     out.put64(MARKER, 18, 4096n);
     out.put64(MARKER, 2, 1n);
@@ -63,18 +63,17 @@ export async function* exportDrmemtrace(trace: TraceSource): AsyncGenerator<Uint
   };
   const visitor = {
     access(kind: number, hi: number, lo: number, size: number) {
-      if (!started) start();
+      if (!started) start(1n, 1n);
       out.put(kind === 0 ? INSTR : kind === 1 ? READ : WRITE, size, hi, lo);
     },
     event({ type, values }: GuestEvent) {
-      if (type === EventType.SWITCH) {
-        if (!started) start();
-        who(values[0]!, values[1]!);
-      }
+      if (type !== EventType.SWITCH) return;
+      if (started) who(values[0]!, values[1]!);
+      else start(values[0]!, values[1]!);
     },
   };
   for await (const _ of recordSlices(trace, visitor)) yield out.take();
-  if (!started) start();
+  if (!started) start(1n, 1n);
   out.put64(THREAD_EXIT, 0, thread);
   out.put64(FOOTER, 0, 0n);
   yield out.take();

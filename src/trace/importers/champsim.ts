@@ -89,9 +89,17 @@ function importer(layout: Layout): Importer {
       const count = all.length / words;
       if (count === 0) return 0;
       let memory = 0;
+      let near = 0;
       for (let at = 0; at < all.length; at += words) {
         if ((all[at]! | all[at + 1]!) === 0 || (all[at + 2]! & 0xffff & ~TAKEN) !== 0) return 0;
         if (!canonical(all[at + 1]!)) return 0;
+        // Instructions follow each other, or jump not far.
+        if (
+          at > 0 &&
+          all[at + 1] === all[at + 1 - words] &&
+          Math.abs((all[at]! - all[at - words]!) | 0) < 1 << 16
+        )
+          near++;
         for (const [first, slots] of [
           [stores, storeSlots],
           [loads, loadSlots],
@@ -109,7 +117,8 @@ function importer(layout: Layout): Importer {
           return 0;
       }
       if (memory === 0 && count < 4) return 0;
-      return whole && head.length % (words * 4) !== 0 ? 0.5 : 0.9;
+      const likely = near * 2 >= count - 1 ? 0.9 : 0.7;
+      return whole && head.length % (words * 4) !== 0 ? likely - 0.3 : likely;
     },
     open(_head, { name }: ImportHints): Import {
       return {

@@ -244,7 +244,7 @@ export const drmemtrace: Importer = {
   open(head, { name }: ImportHints): Import {
     const words = headWords(head, 3);
     checkVersion(name, words[1]!, 0);
-    const notes: string[] = [`version ${words[1]}`];
+    const notes: string[] = [`drmemtrace version ${words[1]}`];
     let pageBytes: number | undefined;
     for (let at = 0; at < words.length; at += 3) {
       if ((words[at]! & 0xffff) !== Type.MARKER || words[at + 2] !== 0) continue;

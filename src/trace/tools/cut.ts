@@ -21,7 +21,9 @@ export interface Window {
  */
 export function cutTrace(trace: TraceSource, window: Window): TraceSource {
   const { from, to, unit = "accesses" } = window;
-  const { recorded, fetch, version } = trace.header;
+  const { fetch, version } = trace.header;
+  // Those of the start say nothing of the window.
+  const { registers: _, ...recorded } = trace.header.recorded;
   const header: TraceHeader = {
     version,
     fetch,

@@ -32,6 +32,8 @@ export function mergeTraces(traces: readonly TraceSource[], quantum = QUANTUM): 
   const { recorded: base } = first.header;
   const recorded: Recorded = {
     ...base,
+    recorder: [...new Set(traces.map(({ header }) => header.recorded.recorder ?? "unknown"))].join(" and "),
+    notes: [...new Set(traces.flatMap(({ header }) => header.recorded.notes ?? []))],
     program: traces.map(({ name, header }) => header.recorded.program ?? baseName(name)).join(" + "),
     missing: [...new Set(traces.flatMap(({ header }) => header.recorded.missing ?? []))],
     merged: {
