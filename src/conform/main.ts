@@ -11,6 +11,7 @@ const suites: Record<string, () => Promise<Suite>> = {
   npt: async () => (await import("./npt.js")).conformNpt,
   ept: async () => (await import("./ept.js")).conformEpt,
   access: async () => (await import("./access.js")).conformAccess,
+  papers: async () => (await import("./papers.js")).conformPapers,
   peers: async () => (await import("./peers.js")).conformPeers,
   silicon: async () => (await import("./silicon.js")).conformSilicon,
   kvm: async () => (await import("./kvm.js")).conformKvm,
