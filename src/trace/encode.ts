@@ -59,6 +59,15 @@ export class RecordEncoder {
     return bytes;
   }
 
+  /**
+   * Goes back to where `length` and `events` were before a record that could not be written: what is held then ends with
+   * a whole record.
+   */
+  rewind(length: number, events: number): void {
+    this.#at = Math.min(this.#at, length);
+    this.events = events;
+  }
+
   /** An executed instruction of `length` 1-15 bytes at `gva`. */
   fetch(gva: U64, length: number): this {
     check(length, 1, 15, "instruction length");

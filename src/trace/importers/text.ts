@@ -50,9 +50,11 @@ class TextDecoderOfTraces implements Decoder {
   #line(line: string, where: LineDecoder): void {
     if (line === "" || line.startsWith("#")) return;
     if (this.#ended) throw where.corrupt("follows END", "END is the last line");
+    const { length, events } = this.encoder;
     try {
       if (this.#access(line) || this.#event(line, where)) return;
     } catch (error) {
+      this.encoder.rewind(length, events);
       if (error instanceof RangeError) throw where.corrupt(`cannot be: ${error.message}`, "correct the line");
       throw error;
     }
