@@ -40,7 +40,7 @@ export const skylakeSp: Preset = {
     walk: {
       baseCycles: cite(
         12,
-        `fitted to ${CHIP}, Random_Full less Page_Random at a stride of 128: 26 at 64 MB, 27 at 128 MB, 48 at 512 MB (model 23, 31, 48)`,
+        `estimate: fitted to ${CHIP}, Random_Full less Page_Random at a stride of 128: 26 at 64 MB, 27 at 128 MB, 48 at 512 MB (model 23, 31, 48)`,
       ),
       ...referencesOnly(),
     },

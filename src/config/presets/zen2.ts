@@ -4,7 +4,7 @@ import { beyondTlb, referencesOnly } from "./intel.js";
 
 const CHIP = `${LATENCY}, EPYC 7742`;
 
-const FIT = `fitted to ${CHIP}, Random_Full less Page_Random at a stride of 128`;
+const FIT = `estimate: fitted to ${CHIP}, Random_Full less Page_Random at a stride of 128`;
 
 export const zen2: Preset = {
   name: "zen2",
