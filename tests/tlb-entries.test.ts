@@ -58,6 +58,28 @@ describe("a page cached for one access and asked for another", () => {
     expect(m.touch(VA, WRITE)).toMatchObject({ references: 0 });
   });
 
+  it.each([
+    ["without mode-based control", false, 3n, US, false],
+    ["with it, a user page", true, 7n, US, false],
+    ["with it, a supervisor page", true, 0x403n, 0n, false],
+    ["with it, a page for its mode", true, 7n, 0n, true],
+  ])(
+    "a page that EPT lets no fetch reach does not serve one when a read has filled it: %s",
+    (_, mbec, rights, user, ok) => {
+      const m = new TlbMachine({}, { mbec });
+      const eptp = m.ept();
+      m.mmu.enter(eptp);
+      const root = m.table();
+      m.mmu.load("cr3", root);
+      m.map(root, VA, DATA, P | RW | user | A | D);
+      m.eptMap(eptp, DATA, DATA, 1, rights);
+      expect(m.touch(VA)).toMatchObject({ ok: true });
+      const fetched = m.touch(VA, FETCH);
+      if (ok) expect(fetched).toMatchObject({ ok: true, references: 0 });
+      else expect(fetched).toMatchObject({ exit: "EPT_VIOLATION", gpa: DATA });
+    },
+  );
+
   it("writes nothing where nothing changes: a page filled dirty serves writes from the TLB", () => {
     const { m, root } = native();
     const leaf = m.map(root, VA, DATA, ANY | D);
