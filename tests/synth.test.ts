@@ -124,12 +124,12 @@ describe("every generator", () => {
       return `${name} ${hash.digest("hex").slice(0, 16)}`;
     });
     expect(sums).toEqual([
-      "sequential 10d2d017136524f8",
-      "strided 1cd29822e6635d5d",
-      "random 74fb3080707cbd7f",
-      "chase 59917140b5a0eb17",
-      "zipf 8bfb0f81140002ce",
-      "bfs e900f9eef9185af8",
+      "sequential 2e6cffdb1f669559",
+      "strided 1fe621ea200fde2d",
+      "random 88b0b9222d1214da",
+      "chase c1f2f52b6c3baa2e",
+      "zipf c27199ad921b9728",
+      "bfs 7f789e72cbec6eab",
       "table-updates fbe4f9adcc8c65eb",
       "fork-storm 96f41c583e071781",
     ]);

@@ -142,6 +142,6 @@ export function programStream(
   program: keyof typeof programs,
   options: ProgramOptions,
 ): Generator<Uint8Array, void> {
-  const encoder = new RecordEncoder();
+  const encoder = new RecordEncoder().switchTo(1, 1);
   return sliced(encoder, programs[program](encoder, options));
 }
