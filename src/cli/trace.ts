@@ -16,6 +16,7 @@ tells them by their content, never by their name.
   nestwalk trace cut IN OUT       a window of it
   nestwalk trace merge OUT IN...  several programs as one guest
   nestwalk trace stat FILE        reuse distances and working sets, as JSON
+  nestwalk trace synth NAME       a made trace: generators with a seed
   nestwalk trace formats          what can be read
 
   nestwalk trace COMMAND --help   options and examples of a command
@@ -37,6 +38,7 @@ const actions: Record<string, () => Promise<Action>> = {
   cut: async () => (await import("./trace-convert.js")).cutCommand,
   merge: async () => (await import("./trace-convert.js")).mergeCommand,
   stat: async () => (await import("./trace-stat.js")).statCommand,
+  synth: async () => (await import("./trace-synth.js")).synthCommand,
   formats: async () => (await import("./trace-formats.js")).formatsCommand,
 };
 

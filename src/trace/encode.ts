@@ -1,4 +1,4 @@
-import { EventType, LABEL_BYTES_MAX } from "./records.js";
+import { EventType, FETCH_RUN_MAX, HOST_FRAMES_MAX, LABEL_BYTES_MAX } from "./records.js";
 
 /** A 64-bit value: a bigint, or a number from 0 to 2^53-1. A negative bigint stands for its two's complement. */
 export type U64 = number | bigint;
@@ -191,7 +191,7 @@ export class RecordEncoder {
   }
   /** `count` further fetches in the page of the last one (fetch mode "page"). */
   fetchRun(count: number): this {
-    this.fetches += check(count, 0, Number.MAX_SAFE_INTEGER, "fetch count");
+    this.fetches += check(count, 0, FETCH_RUN_MAX, "fetch count");
     return this.#event(EventType.FRUN).#uv(count);
   }
   /** Who runs from now on, as the recorder knows it. */
@@ -209,6 +209,8 @@ export class RecordEncoder {
   /** What the host does to `count` guest frames from `gfn` on. */
   host(what: "unmap" | "share" | "dirty-log", gfn: U64, count: U64): this {
     const code = { unmap: 1, share: 2, "dirty-log": 3 }[what];
+    const frames = check(Number(count), 0, HOST_FRAMES_MAX, "frame count");
+    check(Number(gfn), 0, 2 ** 40 - frames, "frame number");
     return this.#event(EventType.HOST).#uv(code).#uv(gfn).#uv(count);
   }
   /** Ends the stream with the counts so far. */

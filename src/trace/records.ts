@@ -1,5 +1,7 @@
 import { countOf, TraceError } from "./error.js";
 
+/** Most fetches of one FRUN record. */
+export const FETCH_RUN_MAX = 2 ** 48;
 /** Most guest frames of one HOST record: 64 GiB. */
 export const HOST_FRAMES_MAX = 2 ** 24;
 
@@ -369,7 +371,11 @@ export class RecordScanner implements RecordCounts {
         break;
       }
       case EventType.FRUN:
-        if (uv()) this.fetches += this.#value();
+        if (uv()) {
+          if (this.#value() > FETCH_RUN_MAX)
+            this.#fail(start, `an FRUN is ${this.#value()} fetches long, more than 2^48`);
+          this.fetches += this.#value();
+        }
         break;
       case EventType.END: {
         if (!uv()) break;
