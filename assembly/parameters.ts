@@ -141,6 +141,8 @@ export enum Parameter {
   memoryCycles,
   /** 1: the guest's accesses go through the same caches. */
   dataCaches,
+  /** 1: so do the hypervisor's references to tables, at the cost of its handlers. */
+  hypervisorCaches,
 
   // Exits, in core cycles.
   /** Hardware round trip of one exit and entry. */

@@ -26,6 +26,8 @@ const INCLUSION: u32 = 6;
 let enabled = false;
 let flat: u32 = 0;
 let memoryCycles: u32 = 0;
+/** Whether the hypervisor's references are seen. */
+let hypervisor = false;
 /** Level at which a page walker's references enter. */
 let walkerLevel: u32 = 0;
 /** Cycles of a first-level hit on a line that was last accessed by another linear address; 0 as any other. */
@@ -68,6 +70,7 @@ export function configureCaches(): void {
   memoryCycles = parameter(Parameter.memoryCycles);
   walkerLevel = parameter(Parameter.walkerCacheLevel);
   aliasCycles = parameter(Parameter.l1AliasCycles);
+  hypervisor = enabled && parameter(Parameter.hypervisorCaches) !== 0;
   configureEntryCache();
   if (!enabled) return;
   configureLevel(0, Parameter.l1Bytes);
@@ -164,6 +167,11 @@ export function tableCycles(hpa: u64, level: u32, host: bool): u32 {
   const held = touchLine(hpa, walkerLevel);
   count(<Counter>(<u32>Counter.tableLinesL1 + held));
   return held === MEMORY ? memoryCycles : unchecked(cycles[held]);
+}
+
+/** The hypervisor reads or writes an entry: what that costs is its handler's. */
+export function touchByHypervisor(hpa: u64): void {
+  if (hypervisor) touchLine(hpa, 0);
 }
 
 /** Cycles of the guest's access beyond a hit in the first level. */

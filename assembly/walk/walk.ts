@@ -1,6 +1,6 @@
 import { add, Counter, count, countReference, read, set } from "../counters";
 import { read32, read64, write32, write64 } from "../memory/physical";
-import { tableCycles } from "../mmu/cache";
+import { tableCycles, touchByHypervisor } from "../mmu/cache";
 import { PagingStructureCache, PSC_TABLE_WRITABLE, pscData } from "../mmu/psc";
 import { Parameter, parameter } from "../parameters";
 import { DIRTY, EPT_WRITE, FRAME, GLOBAL, LARGE, WRITABLE } from "../x86/entries";
@@ -84,6 +84,7 @@ function countEntryRead(d: Dimension, level: u32, hostAddress: u64): void {
   } else if (walker === Walker.software) {
     count(Counter.softwareReferences);
     ++softwareReads;
+    touchByHypervisor(hostAddress);
   }
 }
 

@@ -80,6 +80,7 @@ function scalars(c: MachineConfig): Partial<Record<keyof typeof Parameter, numbe
     walkerCacheLevel: CACHE_LEVEL[c.walk.cacheLevel],
     memoryCycles: c.caches.memoryCycles,
     dataCaches: c.caches.data,
+    hypervisorCaches: c.caches.hypervisor,
     exitHardwareCycles: c.exits.hardwareCycles,
     softwareReferenceCycles: c.exits.softwareReferenceCycles,
     entryWriteCycles: c.exits.entryWriteCycles,

@@ -278,6 +278,9 @@ export const machineSchema = z
           "Page-table references go through the caches below; without, each takes referenceCycles.",
         ).default(true),
         data: flag("The guest's accesses go through the same caches and pay for misses.").default(false),
+        hypervisor: flag(
+          "The hypervisor's references to tables go through the same caches; its handlers' cycles stay as they are.",
+        ).default(true),
         l1: cacheLevel("First-level data cache.", cpu.caches.l1),
         l2: cacheLevel("Second-level cache.", cpu.caches.l2),
         l3: cacheLevel("Last-level cache.", cpu.caches.l3),

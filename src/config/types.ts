@@ -125,7 +125,12 @@ export interface MachineConfig extends CpuConfig {
   };
   vpid: boolean;
   clock: CpuConfig["clock"] & { issueCycles: number; window: number };
-  caches: CpuConfig["caches"] & { enabled: boolean; data: boolean; referenceCycles: number };
+  caches: CpuConfig["caches"] & {
+    enabled: boolean;
+    data: boolean;
+    hypervisor: boolean;
+    referenceCycles: number;
+  };
   exits: CpuConfig["exits"] & { interrupts: boolean };
   kernel: {
     plays: "none" | "programs" | "physical";

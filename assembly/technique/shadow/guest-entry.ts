@@ -1,5 +1,6 @@
 import { hostAddressOf } from "../../hypervisor/backing";
 import { read32, read64 } from "../../memory/physical";
+import { touchByHypervisor } from "../../mmu/cache";
 import { guest } from "../../vcpu/registers";
 import { rightsOf } from "../../walk/translate";
 import { countSoftwareRead } from "../../walk/walk";
@@ -14,9 +15,11 @@ import { ACCESS_KEY_SHIFT } from "./spte";
 /** The entry that `slot` of a level-1 page shadows. */
 export function guestEntry(page: ShadowPage, slot: u32): u64 {
   countSoftwareRead();
+  const wide = !hasFourByteEntries(page.role);
   const table = hostAddressOf(page.gfn << 12);
-  if (!hasFourByteEntries(page.role)) return read64(table + (slot << 3));
-  return read32(table + (((quadrantOf(page.role) << 9) | slot) << 2));
+  const at = table + (wide ? slot << 3 : ((quadrantOf(page.role) << 9) | slot) << 2);
+  touchByHypervisor(at);
+  return wide ? read64(at) : read32(at);
 }
 
 /** Whether an entry may be installed without an access: KVM takes only those that need no accessed flag. */

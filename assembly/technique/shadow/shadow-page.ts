@@ -2,6 +2,7 @@ import { Counter, count } from "../../counters";
 import { allocateTable } from "../../hypervisor/backing";
 import { worked, workedAllocation } from "../../hypervisor/exits";
 import { pageOf } from "../../memory/physical";
+import { touchByHypervisor } from "../../mmu/cache";
 import { FRAME } from "../../x86/entries";
 import { accessOf, isDirect, levelOf } from "./role";
 
@@ -52,6 +53,7 @@ export class ShadowPage {
   }
   setSpte(slot: u32, value: u64): void {
     store<u64>(this.entries + ((<usize>slot) << 3), value);
+    touchByHypervisor(((<u64>this.frame) << 12) | ((<u64>slot) << 3));
     worked(1);
   }
   isNone(): bool {
