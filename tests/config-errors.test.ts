@@ -13,6 +13,7 @@ function said(work: () => unknown): string {
 }
 
 describe("--set that cannot be used", () => {
+  const OF_CLOCK = "the keys of clock are issueCycles, window, walkers";
   const POWER = "the number of sets must be a power of two, so ways may be";
   it.each([
     ["walkers=4", '--set walkers=4: "walkers" is not a key; did you mean "clock.walkers"?'],
@@ -83,6 +84,21 @@ describe("--set that cannot be used", () => {
     ["shadow.kernel=6.2", 'shadow.kernel is "6.2"; it must be 6.1 or 6.12'],
     ["cpu=skylake", 'cpu "skylake" is not a preset; did you mean "skylake-sp"?'],
     ["guest.addressBits=53", "guest.addressBits is 53; it must be an integer from 32 to 52"],
+    ["clock.window=1e999", "clock.window is 1e999; it must be an integer from 1 to 1024"],
+    [
+      "clock.window=99999999999999999999",
+      "clock.window is 99999999999999999999; it must be an integer from 1 to 1024",
+    ],
+    [
+      "tlb.l2.00.ways=3",
+      '--set tlb.l2.00.ways=3: "tlb.l2.00.ways" is not a key: tlb.l2 is a list, whose elements are tlb.l2.0, tlb.l2.1 and so on',
+    ],
+    ["clock.__proto__=1", `--set clock.__proto__=1: "clock.__proto__" is not a key; ${OF_CLOCK}`],
+    ["clock.toString=1", `--set clock.toString=1: "clock.toString" is not a key; ${OF_CLOCK}`],
+    [
+      'clock={"__proto__":{"window":5}}',
+      `--set clock={"__proto__":{"window":5}}: "clock.__proto__" is not a key; ${OF_CLOCK}`,
+    ],
   ])("%s", (assignment, sentence) => {
     expect(said(() => resolveConfig({ set: [assignment] }))).toBe(sentence);
   });
@@ -140,6 +156,41 @@ describe("a configuration file that cannot be used", () => {
     ["null", "m.json holds null; it must be an object of configuration keys"],
   ])("%s", (text, sentence) => {
     expect(said(() => resolveConfig({ file: parseConfigFile("m.json", text) }))).toBe(sentence);
+  });
+
+  it("is refused for keys that would reach an object's prototype, and pollutes nothing", () => {
+    for (const set of [
+      "__proto__=1",
+      "constructor=1",
+      '__proto__={"technique":"native"}',
+      "exits.handlerCycles.__proto__=1",
+      "exits.handlerCycles.constructor=1",
+    ])
+      expect(said(() => resolveConfig({ set: [set] }))).toMatch(/" is not a key; the keys (of \S+ )?are /);
+    expect(said(() => parseConfigFile("m.json", '{"host":{"__proto__":{"page":"2m"}}}'))).toBe(
+      'm.json: "host.__proto__" is not a key; the keys of host are page, levels, addressBits, placement, noExecute, smep, tdpMmu',
+    );
+    expect(resolveConfig().technique).toBe("nested");
+    expect(({} as { technique?: string }).technique).toBeUndefined();
+  });
+
+  it("is refused when it is nested deep, or its keys are long, at once and in a short sentence", () => {
+    const open = "[".repeat(200_000);
+    expect(said(() => parseConfigFile("m.json", open + "]".repeat(200_000)))).toMatch(
+      /^m\.json: \S+ is nested more than 16 deep; no key of a configuration is$/,
+    );
+    expect(said(() => parseConfigFile("m.json", open))).toMatch(/^m\.json is not JSON: it ends too early/);
+    const long = "a".repeat(200_000);
+    const start = performance.now();
+    const sentences = [
+      said(() => resolveConfig({ set: [`${long}=1`] })),
+      said(() => resolveConfig({ set: [`clock.${long}=1`] })),
+      said(() => resolveConfig({ file: parseConfigFile("m.json", `{"${long}":1}`) })),
+      said(() => resolveConfig({ cpu: long })),
+      said(() => parseTechniques(long)),
+    ];
+    expect(performance.now() - start).toBeLessThan(2000);
+    for (const sentence of sentences) expect(sentence.length).toBeLessThan(500);
   });
 
   it("says where JSON ends", () => {

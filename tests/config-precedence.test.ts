@@ -70,6 +70,20 @@ describe("precedence of configuration", () => {
     }
   });
 
+  it("nests by the CPU vendor's format unless one is named", () => {
+    const format = (request: Parameters<typeof resolveConfig>[0]) => resolveConfig(request).format;
+    expect(["sandy-bridge", "golden-cove", "zen2", "zen5"].map((cpu) => format({ cpu }))).toEqual([
+      "ept",
+      "ept",
+      "npt",
+      "npt",
+    ]);
+    expect(format({ set: ["vendor=amd"] })).toBe("npt");
+    expect(format({ cpu: "zen4", set: ["format=ept"] })).toBe("ept");
+    expect(format({ cpu: "zen4", file: { name: "m.json", value: { format: "ept" } } })).toBe("ept");
+    expect(format({ set: ["format=npt"] })).toBe("npt");
+  });
+
   it("never changes a preset", () => {
     const before = JSON.stringify(valuesOf(defaultPreset));
     resolveConfig({ set: ["tlb.l2.0.entries=96", "exits.handlerCycles.cpuid=1"] });

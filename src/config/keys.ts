@@ -1,5 +1,5 @@
 import { ConfigError } from "./error.js";
-import { nearest } from "./nearest.js";
+import { brief, nearest } from "./nearest.js";
 import { jsonSchema } from "./schema.js";
 
 /** A node of the JSON Schema, as far as it is used here. */
@@ -41,29 +41,30 @@ export function allKeys(): { path: string; node: KeyNode }[] {
 /** The node of a key path. Throws ConfigError that names the nearest key when there is none. */
 export function keyNode(path: string): KeyNode {
   let node = schemaRoot();
-  const parts = path.split(".");
-  for (const [i, part] of parts.entries()) {
-    const above = parts.slice(0, i).join(".");
+  let above = "";
+  for (const part of path.split(".")) {
     if (node.type === "array") {
-      if (!/^\d+$/.test(part) || node.items === undefined)
+      if (!/^(0|[1-9]\d*)$/.test(part) || node.items === undefined)
         throw new ConfigError(
-          `"${path}" is not a key: ${above} is a list, whose elements are ${above}.0, ${above}.1 and so on`,
+          `"${brief(path)}" is not a key: ${above} is a list, whose elements are ${above}.0, ${above}.1 and so on`,
           path,
         );
       node = node.items;
-      continue;
+    } else {
+      const { properties } = node;
+      const next = properties && Object.hasOwn(properties, part) ? properties[part] : undefined;
+      if (next === undefined) throw new ConfigError(unknownKey(path, above, part, node), path);
+      node = next;
     }
-    const next = node.properties?.[part];
-    if (next === undefined) throw new ConfigError(unknownKey(path, above, part, node), path);
-    node = next;
+    above = above ? `${above}.${part}` : part;
   }
   return node;
 }
 
 function unknownKey(path: string, above: string, part: string, node: KeyNode): string {
   const siblings = Object.keys(node.properties ?? {});
-  if (siblings.length === 0) return `"${path}" is not a key: ${above} is a single value`;
-  return `"${path}" is not a key${didYouMean(above, part, siblings)}`;
+  if (siblings.length === 0) return `"${brief(path)}" is not a key: ${above} is a single value`;
+  return `"${brief(path)}" is not a key${didYouMean(above, part, siblings)}`;
 }
 
 /** The end of a sentence about an unknown key below `above`. */

@@ -24,6 +24,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   let least = Math.max(2, Math.floor(wanted.length / 3)) + 1;
   for (const candidate of known) {
     const other = candidate.toLowerCase();
+    if (Math.abs(other.length - wanted.length) >= least && !other.startsWith(wanted)) continue;
     const prefix = wanted.length >= 3 && other !== wanted && other.startsWith(wanted);
     const distance = prefix ? 1 : editDistance(wanted, other);
     if (distance < least && distance < other.length) {
@@ -32,6 +33,11 @@ export function nearest(name: string, known: readonly string[]): string | undefi
     }
   }
   return best;
+}
+
+/** A name as it was given, cut short. */
+export function brief(name: string): string {
+  return name.length > 80 ? `${name.slice(0, 77)}...` : name;
 }
 
 /** `; did you mean "x"?`, or the names there are. */

@@ -1,7 +1,8 @@
-import { parseConfig, shown, valueAt } from "./check.js";
+import { parseConfig, refuseStrange, shown, valueAt } from "./check.js";
 import { ConfigError } from "./error.js";
 import { checkGeometry } from "./geometry.js";
 import { keyNode } from "./keys.js";
+import { brief } from "./nearest.js";
 import { valuesOf } from "./presets/cite.js";
 import { defaultPreset, findPreset } from "./presets/index.js";
 import type { MachineConfig } from "./types.js";
@@ -26,6 +27,8 @@ interface Assignment {
   label: string;
   path: string;
   value: unknown;
+  /** The value as it was written. */
+  raw?: string;
 }
 
 /** The configuration that a request describes. Throws ConfigError: one sentence for the first thing that is wrong. */
@@ -46,6 +49,7 @@ export function resolveConfig(request: ConfigRequest = {}): MachineConfig {
   if (file) merge(value, file.value as object);
   for (const assignment of assignments) assign(value, assignment);
   value.cpu = preset.name;
+  value.format ??= value.vendor === "amd" ? "npt" : "ept";
   try {
     const config = parseConfig(value);
     checkGeometry(config);
@@ -74,7 +78,7 @@ function labelled<T>(name: string | undefined, work: () => T): T {
 function merge(into: Record<string, unknown>, from: object): Record<string, unknown> {
   for (const [key, value] of Object.entries(from)) {
     if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-      const below = into[key];
+      const below = Object.hasOwn(into, key) ? into[key] : undefined;
       into[key] = merge(
         typeof below === "object" && below !== null && !Array.isArray(below)
           ? (below as Record<string, unknown>)
@@ -91,15 +95,18 @@ function merge(into: Record<string, unknown>, from: object): Record<string, unkn
 /** "key.path=value" with the value as JSON, or as a bare word. Throws ConfigError for a key that does not exist. */
 export function parseAssignment(text: string): Assignment {
   const equals = text.indexOf("=");
-  const label = `--set ${text}`;
+  const label = `--set ${brief(text)}`;
   if (equals <= 0) throw new ConfigError(`${label} is not key.path=value, as in --set clock.window=128`);
   const path = text.slice(0, equals).trim();
   const raw = text.slice(equals + 1).trim();
   const node = labelled(label, () => keyNode(path));
   if (node.enum || node.type === "string") return { label, path, value: raw.replace(/^"(.*)"$/, "$1") };
   try {
-    return { label, path, value: JSON.parse(raw) };
-  } catch {
+    const value: unknown = JSON.parse(raw);
+    labelled(label, () => refuseStrange(value, path));
+    return { label, path, value, raw };
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
     if (node.type === "array" && node.items?.enum) return { label, path, value: raw.split(/\s*,\s*/) };
     if (raw.startsWith("{") || raw.startsWith("["))
       throw new ConfigError(`${label}: the value is not complete JSON`, path);
@@ -148,7 +155,14 @@ function blame(error: unknown, assignments: readonly Assignment[], file: ConfigR
   const by =
     assignments.findLast(({ path }) => related(path)) ??
     assignments.findLast(({ path }) => path.includes(".") && near(path));
-  if (by?.path === error.path) return error;
+  if (by?.path === error.path) {
+    const { value, raw } = by;
+    if (typeof value !== "number" || raw === undefined) return error;
+    return new ConfigError(
+      error.message.replace(`is ${shown(value)};`, () => `is ${brief(raw)};`),
+      error.path,
+    );
+  }
   if (by) return new ConfigError(`${by.label}: ${error.message}`, error.path);
   if (file) {
     const parts = error.path.split(".");
@@ -168,6 +182,7 @@ export function parseConfigFile(name: string, text: string): { name: string; val
   } catch (error) {
     throw new ConfigError(`${name} is not JSON: ${jsonFault(text, error)}`);
   }
+  labelled(name, () => refuseStrange(value));
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw new ConfigError(`${name} holds ${shown(value)}; it must be an object of configuration keys`);
   return { name, value };

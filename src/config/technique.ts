@@ -1,5 +1,5 @@
 import { ConfigError } from "./error.js";
-import { suggestion } from "./nearest.js";
+import { brief, suggestion } from "./nearest.js";
 import type { MachineConfig } from "./types.js";
 
 /** The techniques by the names that the command line and the tables use. */
@@ -18,7 +18,7 @@ export function parseTechniques(text: string): TechniqueName[] {
   for (const name of names) {
     if (name === "nested") throw new ConfigError('technique "nested" has two formats; say ept or npt');
     if (!techniqueNames.some((known) => known === name))
-      throw new ConfigError(`technique "${name}" is not known${suggestion(name, techniqueNames)}`);
+      throw new ConfigError(`technique "${brief(name)}" is not known${suggestion(name, techniqueNames)}`);
     if (seen.has(name)) throw new ConfigError(`technique "${name}" is named twice; name each once`);
     seen.add(name);
   }

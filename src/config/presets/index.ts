@@ -1,5 +1,5 @@
 import { ConfigError } from "../error.js";
-import { suggestion } from "../nearest.js";
+import { brief, suggestion } from "../nearest.js";
 import type { Preset } from "./cite.js";
 import { goldenCove } from "./golden-cove.js";
 import { haswell } from "./haswell.js";
@@ -31,6 +31,6 @@ export const defaultPreset: Preset = skylakeSp;
 export function findPreset(name: string): Preset {
   const preset = presets.find((p) => p.name === name);
   if (preset === undefined)
-    throw new ConfigError(`cpu "${name}" is not a preset${suggestion(name, presetNames)}`, "cpu");
+    throw new ConfigError(`cpu "${brief(name)}" is not a preset${suggestion(name, presetNames)}`, "cpu");
   return preset;
 }
