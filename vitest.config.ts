@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["tests/**/*.test.ts"],
-    globalSetup: ["tests/setup.ts"],
+    globalSetup: process.env.NESTWALK_NO_BUILD ? [] : ["tests/setup.ts"],
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

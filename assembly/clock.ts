@@ -39,7 +39,10 @@ function record(i: u32): usize {
   return queue + <usize>((i & (MOST_WINDOW - 1)) << 5);
 }
 
-/** Lets the oldest waiting access finish; the time passed is booked from the end of its latency backwards. */
+/**
+ * Lets the oldest waiting access finish. The time passed is booked on what made it late: first on the queue, without
+ * which it had finished so much earlier, then from the end of its latency backwards.
+ */
 function retire(): void {
   const at = record(head);
   head = (head + 1) & (MOST_WINDOW - 1);
@@ -49,12 +52,12 @@ function retire(): void {
   if (finish <= now) return;
   let passed = finish - now;
   now = finish;
+  const queued = min<u64>(passed, load<u32>(at, 20));
+  passed -= queued;
   const data = min<u64>(passed, load<u32>(at, 28));
   passed -= data;
   const walk = min<u64>(passed, load<u32>(at, 24));
   passed -= walk;
-  const queued = min<u64>(passed, load<u32>(at, 20));
-  passed -= queued;
   add(Counter.cyclesData, data);
   add(Counter.cyclesWalk, walk);
   add(Counter.cyclesWalkerQueue, queued);

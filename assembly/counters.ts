@@ -77,7 +77,7 @@ export enum Counter {
   walksRetried,
   /** references. Page-table entries read by hardware walks; equals the sum of the cells of `references`. */
   tableReferences,
-  /** references. The most entries read by one walk. */
+  /** references (peak). The most entries read by one walk. */
   walkReferencesMax,
   /** walks. Walks of the second-stage tables made inside hardware walks. */
   nestedWalks,

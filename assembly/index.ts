@@ -60,6 +60,6 @@ export { parametersAddress } from "./parameters";
 export { accessSlow } from "./replay/access";
 export { eventCountNumber } from "./replay/accesses";
 export { mismatchAddress, verifySlow } from "./replay/oracle";
-export { replay, stopReason } from "./replay/replay";
+export { pauseAfter, replay, stopReason } from "./replay/replay";
 export { windowAddress, windowSize } from "./replay/stream";
 export { errorCodesAddress, tracepointsAddress } from "./tracepoints";

@@ -16,6 +16,8 @@ export interface Progress {
 
 export interface CompareOptions {
   core?: CoreBuild | WebAssembly.Module;
+  /** Accesses at the start that are replayed and not counted; more than the trace has are an error. */
+  warmup?: number;
   /** What to put into the result as `config`. */
   asked?: Record<string, unknown>;
   onProgress?: (progress: Progress) => void;
@@ -35,7 +37,10 @@ export async function compare(
     (config) =>
       new Machine(withKernel(withRecordedMemory(config, ramMiB), trace.header.recorded), options.core),
   );
-  for (const machine of machines) machine.layPages(trace.header.recorded);
+  for (const machine of machines) {
+    machine.layPages(trace.header.recorded);
+    if (options.warmup) machine.warmUp(options.warmup);
+  }
   const first = machines[0];
   if (first === undefined) throw new RangeError("compare needs at least one machine");
   const total = trace.header.totals;
@@ -52,14 +57,23 @@ export async function compare(
       first.events,
     );
   }
+  const { accesses, events } = first;
+  if (options.warmup && options.warmup >= accesses) {
+    throw new ReplayError(
+      `the warm-up of ${options.warmup} accesses leaves nothing to measure: ${trace.name} has ${accesses}.`,
+      0,
+      events,
+    );
+  }
   const results = machines.map((machine) => machine.finish());
   const played = playedBy(results[0]!, trace.header.recorded);
   const description: TraceDescription = {
     file: trace.name,
     sha256: await trace.sha256(),
     format: trace.format,
-    accesses: first.accesses,
-    events: first.events,
+    accesses,
+    events,
+    ...(options.warmup ? { warmup: options.warmup } : {}),
     recorded: trace.header.recorded,
     ...(played === undefined ? {} : { played }),
     ...(trace.truncated === undefined ? {} : { truncated: trace.truncated }),

@@ -28,6 +28,8 @@ export interface CoreExports {
   start(): void;
   replay(length: number): number;
   stopReason(): number;
+  /** Lets `replay` pause once, after so many accesses. */
+  pauseAfter(accesses: number): void;
   eventCountNumber(): number;
   finish(): void;
   kernelLargeRange(firstLow: number, firstHigh: number, endLow: number, endHigh: number): void;
@@ -154,6 +156,34 @@ export class Core {
         ),
       ]),
     );
+  }
+
+  /** Copies of all figures as they are now. */
+  snapshot(): BigUint64Array[] {
+    return this.#regions().map((cells) => cells.slice());
+  }
+
+  /** Takes the figures of an earlier snapshot off, but for gauges and peaks: what is left was counted since. */
+  subtract(earlier: readonly BigUint64Array[]): void {
+    const [all, ...others] = this.#regions() as [BigUint64Array, ...BigUint64Array[]];
+    for (const { value, unit } of counters) {
+      if (!/\((gauge|peak)\)/.test(unit)) all[value]! -= earlier[0]![value]!;
+    }
+    for (const [i, cells] of others.entries()) {
+      for (let at = 0; at < cells.length; ++at) cells[at]! -= earlier[i + 1]![at]!;
+    }
+  }
+
+  #regions(): BigUint64Array[] {
+    const { exports } = this;
+    return [
+      this.cells(exports.countersAddress(), counters.length),
+      this.cells(exports.referencesAddress(), LEVELS * LEVELS),
+      this.cells(exports.walkLengthsAddress(), WALK_BUCKETS),
+      this.cells(exports.exitCountsAddress(), exitReasons.length),
+      this.cells(exports.exitCyclesAddress(), exitReasons.length),
+      this.cells(exports.structuresAddress(), structures.length * structureCells.length),
+    ];
   }
 
   /** Sixteen hexadecimal digits. */

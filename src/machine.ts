@@ -30,6 +30,8 @@ const Stop = {
   badValue: 4,
   end: 5,
   endMismatch: 6,
+  stuck: 7,
+  paused: 8,
 } as const;
 
 const KINDS = ["read", "write", "fetch"] as const;
@@ -44,6 +46,17 @@ const OUTCOMES = [
   "a full page-modification log",
 ] as const;
 
+/** A core whose memory has grown this far has failed for want of more. */
+const NEARLY_ALL_MEMORY = 3 * 2 ** 30;
+
+/** AssemblyScript's allocator aborts by a message for one block over 1 GiB, and traps when memory cannot grow. */
+function outOfMemory(error: unknown, memory: WebAssembly.Memory): boolean {
+  return (
+    memory.buffer.byteLength >= NEARLY_ALL_MEMORY ||
+    (error instanceof Error && error.message.includes("Allocation too large"))
+  );
+}
+
 const NOWHERE = 0xffff_ffff_ffff_ffffn;
 
 /** One machine: feed it the record stream, then take the result. */
@@ -54,6 +67,8 @@ export class Machine {
   #carry = new Uint8Array(0);
   #consumed = 0;
   #ended = false;
+  /** Figures at the end of the warm-up. */
+  #before: BigUint64Array[] | undefined;
 
   constructor(config: MachineConfig, core?: CoreBuild | WebAssembly.Module) {
     this.#core = new Core(core);
@@ -65,6 +80,14 @@ export class Machine {
   /** How large the pages of a trace without page tables were, and where: for the stand-in kernel, before the first slice. */
   layPages(recorded: Recorded): void {
     layPages(this.#core.exports, recorded);
+  }
+
+  /**
+   * Leaves the first `accesses` out of the figures: they fill the TLBs, the caches and the hypervisor's tables. To be
+   * called before the first slice.
+   */
+  warmUp(accesses: number): void {
+    this.#core.exports.pauseAfter(accesses);
   }
 
   /** Accesses replayed so far. */
@@ -94,31 +117,62 @@ export class Machine {
       window.set(this.#carry);
       window.set(slice.subarray(at, at + taken), carried);
       at += taken;
-      const used = this.#replay(window.length);
+      this.#carry = this.#replayWindow(window.length);
+      if (this.#carry.length === size) throw this.#failure(Stop.badValue);
+    }
+    const after = this.#ended ? this.#carry.length + slice.length - at : 0;
+    if (after > 0) {
+      throw new ReplayError(
+        `${after} bytes follow the END record at byte ${this.#consumed} of the record stream; the trace is damaged or was put together from several.`,
+        this.#consumed,
+        this.events,
+      );
+    }
+  }
+
+  /** Replays the window's first `length` bytes; returns the bytes of the record that it does not finish. */
+  #replayWindow(length: number): Uint8Array<ArrayBuffer> {
+    const core = this.#core.exports;
+    let left = length;
+    while (true) {
+      const used = this.#replay(left);
       this.#consumed += used;
+      left -= used;
+      const rest = new Uint8Array(core.memory.buffer, core.windowAddress() + used, left).slice();
       const stop = core.stopReason();
-      if (stop === Stop.end) {
-        this.#ended = true;
-      } else if (stop !== Stop.none && stop !== Stop.incomplete) {
-        throw this.#failure(stop);
+      if (stop === Stop.paused) {
+        this.#before = this.#core.snapshot();
+        new Uint8Array(core.memory.buffer, core.windowAddress(), left).set(rest);
+        continue;
       }
-      const rest = new Uint8Array(core.memory.buffer, core.windowAddress() + used, carried + taken - used);
-      this.#carry = rest.slice();
-      if (used === 0 && this.#carry.length === size) throw this.#failure(Stop.badValue);
+      if (stop === Stop.end) this.#ended = true;
+      else if (stop !== Stop.none && stop !== Stop.incomplete) throw this.#failure(stop);
+      return rest;
     }
   }
 
   #replay(length: number): number {
+    const core = this.#core.exports;
     try {
-      return this.#core.exports.replay(length);
+      return core.replay(length);
     } catch (error) {
-      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
-      const message = `the core stopped near record ${this.events}: ${error.message}; the trace needs more memory than the core can have (4 GiB), or is damaged.`;
-      throw new ReplayError(message, this.#consumed, this.events);
+      if (!outOfMemory(error, core.memory)) throw error;
+      throw new ReplayError(
+        `the core ran out of memory (4 GiB) near record ${this.events}: the trace has more page tables or mapped pages than it can hold; cut it into shorter windows.`,
+        this.#consumed,
+        this.events,
+      );
     }
   }
 
   #failure(stop: number): ReplayError {
+    if (stop === Stop.stuck) {
+      return new ReplayError(
+        `event ${this.events} never resolves: the host's tables cannot map the guest memory that it needs; give the host more levels or address bits (host.levels, host.addressBits).`,
+        this.#consumed,
+        this.events,
+      );
+    }
     const where = `record ${this.events} at byte ${this.#consumed} of the record stream`;
     const what =
       stop === Stop.unknownRecord
@@ -139,6 +193,7 @@ export class Machine {
   finish(): MachineResult {
     const core = this.#core;
     core.exports.finish();
+    if (this.#before !== undefined) core.subtract(this.#before);
     const counters = core.counters();
     const config = this.#config;
     const structures = core.structures() as unknown as Record<string, StructureCounts>;

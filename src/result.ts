@@ -78,6 +78,8 @@ export interface TraceDescription {
   format: string;
   accesses: number;
   events: number;
+  /** Accesses at the start that were replayed and not counted. */
+  warmup?: number;
   recorded: Recorded;
   /** What the stand-in kernel played, for a trace without page tables. */
   played?: Played;

@@ -69,6 +69,32 @@ describe("the beginning of the pipe-pti guest", () => {
     },
   );
 
+  it("books cycles on the walker queue when walks must wait for a walker, and fewer cycles pass with more walkers", () => {
+    const part = cutStream(stream, 200_000);
+    const set = ["clock.window=256", "caches.enabled=false", "caches.referenceCycles=100"];
+    const one = replay(part, "ept", [...set, "clock.walkers=1"]);
+    const four = replay(part, "ept", [...set, "clock.walkers=4"]);
+    expect(one.cycles.walkerQueue).toBeGreaterThan(four.cycles.walkerQueue);
+    expect(one.cycles.total).toBeGreaterThan(four.cycles.total);
+    expect(broken(one)).toEqual([]);
+  });
+
+  it("is measured after a warm-up as the difference of two runs, with every law", () => {
+    const part = cutStream(stream, 200_000);
+    const whole = replay(part, "ept");
+    const machine = new Machine(configOf("ept"));
+    machine.warmUp(100_000);
+    for (let at = 0; at < part.length; at += 70_001) machine.feed(part.subarray(at, at + 70_001));
+    const measured = machine.finish();
+    expect(measured.counters.accesses).toBe(whole.counters.accesses! - 100_000);
+    expect(measured.oracle.checked).toBe(measured.counters.accesses);
+    expect(broken(measured)).toEqual([]);
+    expect(measured.guestDigest).toBe(whole.guestDigest);
+    expect(measured.counters.pages_4k).toBe(whole.counters.pages_4k);
+    expect(measured.counters.pf_fixed).toBeLessThan(whole.counters.pf_fixed! / 2);
+    expect(measured.cycles.total).toBeLessThan(whole.cycles.total);
+  });
+
   it("walks 4 entries natively at most, 24 under two stages of four levels, with every cache off", () => {
     const off = ["tlb.l1d=[]", "tlb.l1i=[]", "tlb.l2=[]", "tlb.l2i=[]", "caches.enabled=false"];
     for (const cache of [
@@ -128,7 +154,7 @@ describe("records that contradict each other", () => {
       .ptp(0x102, 2, [[2, 0x10_3067n]])
       .ptp(0x103, 1, [[0, leaf]])
       .mode(3)
-      .map(0x40_0000, recorded << 12);
+      .map(0x40_0000, recorded * 4096);
   }
 
   it.each(["native", "ept", "npt"] as const)(
@@ -164,6 +190,36 @@ describe("records that contradict each other", () => {
     const unknown = new Uint8Array([...stream, (40 << 2) | 3, 0, 0, 0]);
     expect(() => replay(unknown, "native")).toThrow(
       `record 11 at byte ${stream.length} of the record stream is of a type that this version does not know`,
+    );
+  });
+
+  it("stop the replay when no repair of the host's tables gets an access on", () => {
+    const far = page(0x1_0000_0000, 0x1000_0000_0067n).read(0x40_0010, 8).end().take();
+    expect(() => replay(far, "npt", ["host.levels=3"])).toThrow(
+      "event 10 never resolves: the host's tables cannot map the guest memory that it needs; give the host more levels or address bits",
+    );
+    expect(replay(far, "npt").oracle.mismatches).toBe(0);
+  });
+
+  it("stop the replay at bytes after END", () => {
+    const stream = page(0x200).read(0x40_0010, 8).end().take();
+    expect(() => replay(new Uint8Array([...stream, 0]), "native")).toThrow("1 bytes follow the END record");
+  });
+
+  it.each([
+    ["an access with bit 7 set", [0x81, 0]],
+    ["a fetch without a length", [0x40]],
+    ["a mode above 7", [(5 << 2) | 3, 8]],
+    ["a host event of no kind", [(21 << 2) | 3, 9, 0, 0]],
+    ["a host event of too many frames", [(21 << 2) | 3, 1, 0, 0xff, 0xff, 0xff, 0xff, 0x7f]],
+    ["a label of more than 4096 bytes", [(20 << 2) | 3, 0x81, 0x20]],
+    ["a run of 2^49 fetches", [(14 << 2) | 3, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1]],
+    ["protection keys of 33 bits", [(18 << 2) | 3, 0x80, 0x80, 0x80, 0x80, 0x10]],
+    ["an INVPCID of type 4", [(16 << 2) | 3, 4, 0, 0]],
+  ])("stop the replay at %s", (_, bytes) => {
+    const stream = page(0x200).read(0x40_0010, 8).take();
+    expect(() => replay(new Uint8Array([...stream, ...bytes, ...new Uint8Array(20_000)]), "native")).toThrow(
+      `record 11 at byte ${stream.length} of the record stream holds a value that its type does not allow`,
     );
   });
 

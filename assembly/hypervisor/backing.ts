@@ -16,6 +16,8 @@ let native = true;
 let pageShift: u32 = 12;
 let scattered = false;
 let scatter: u64 = 0;
+let scatterBits: u32 = 0;
+let scatterMask: u64 = 0;
 
 /** Large host pages by number of their guest counterpart; value is the first host frame. */
 const chunks: Map64 = newMap64();
@@ -34,18 +36,24 @@ export function configureBacking(isNative: bool): void {
   pageShift = parameter(Parameter.hostPageShift);
   scattered = parameter(Parameter.hostPlacement) !== 0;
   scatter = ((<u64>parameter(Parameter.seed)) << 1) | 1;
+  const room = parameter(Parameter.hostAddressBits) - 1;
+  scatterBits = room > pageShift ? min<u32>(24, room - pageShift) : 0;
+  scatterMask = ((<u64>1) << scatterBits) - 1;
   nextChunk = 0;
   nextTable = 0x100;
 }
 
-/** Places a chunk: in order of use, or by an odd multiplier and a shift, which is a permutation of 24 bits. */
+/**
+ * Places a chunk: in order of use, or by an odd multiplier and a shift, which is a permutation of its low bits. They are
+ * as many as fit below half of the host's physical memory, at most 24.
+ */
 function place(n: u64): u64 {
   if (!scattered) return n;
-  const low = n & 0xff_ffff;
-  let x = (low * (0x9e3779b1 ^ (scatter << 1))) & 0xff_ffff;
-  x ^= x >> 12;
-  x = (x * 0x85ebcb) & 0xff_ffff;
-  return (n & ~0xff_ffff) | x;
+  const mask = scatterMask;
+  let x = ((n & mask) * (0x9e3779b1 ^ (scatter << 1))) & mask;
+  x ^= x >> (scatterBits >> 1);
+  x = (x * 0x85ebcb) & mask;
+  return (n & ~mask) | x;
 }
 
 /** log2 of the host page that backs (or will back) a guest frame. */

@@ -1,6 +1,5 @@
 import { Counter, count, subtract } from "../counters";
 import { read64, write64 } from "../memory/physical";
-import { touchByHypervisor } from "../mmu/cache";
 import { Parameter, parameter } from "../parameters";
 import { Tracepoint, traceLevel, tracePage } from "../tracepoints";
 import { configureSecond, host } from "../walk/second";
@@ -67,7 +66,6 @@ function leafEntry(frame: u64, level: u32, writable: bool): u64 {
 
 function writeEntry(at: u64, value: u64, level: u32): void {
   write64(at, value);
-  touchByHypervisor(at);
   worked(1);
   traceLevel(Tracepoint.tdp_spte_changed_L1, level);
 }
@@ -93,7 +91,10 @@ function entryAt(gpa: u64, level: u32): u64 {
     }
     if (!present || (entry & LARGE) !== 0) {
       if (present) changePages(l, false);
-      entry = tableEntry(allocateTable());
+      /* The level-3 entries of a PAE host hold no rights: these bits are reserved (SDM 3A table 4-8). */
+      const plain = format.plainTop && l === 3;
+      const frame = allocateTable();
+      entry = plain ? (frame << 12) | PRESENT : tableEntry(frame);
       workedAllocation();
       tracePage(Tracepoint.sp_created_L1, l - 1, true);
       writeEntry(at, entry, l);

@@ -71,14 +71,36 @@ export function findPage(frame: u64): usize {
   return page;
 }
 
+/** Pages are carved from slabs: one growth of memory a megabyte, not one a page. */
+const SLAB: usize = 1 << 20;
+let slab: usize = 0;
+let slabEnd: usize = 0;
+
+/** Pages given back by `clearMemory`, each with the address of the next in its first bytes. */
+let freePages: usize = 0;
+
+function newPage(): usize {
+  let page = freePages;
+  if (page !== 0) freePages = load<usize>(page);
+  else {
+    if (slab === slabEnd) {
+      slab = heap.alloc(SLAB);
+      slabEnd = slab + SLAB;
+    }
+    page = slab;
+    slab += 4096;
+  }
+  memory.fill(page, 0, 4096);
+  return page;
+}
+
 /** Address of a frame's 4 KiB, zeroed when it is new. */
 export function pageOf(frame: u64): usize {
   let page = findPage(frame);
   if (page !== 0) return page;
   if ((used + 1) << 1 > capacity) grow();
   const at = slotOf(frame);
-  page = heap.alloc(4096);
-  memory.fill(page, 0, 4096);
+  page = newPage();
   store<u64>(at, frame + 1);
   store<u64>(at, <u64>page, 8);
   ++used;
@@ -109,7 +131,10 @@ export function write32(address: u64, value: u32): void {
 export function clearMemory(): void {
   for (let i: u32 = 0; i < capacity; ++i) {
     const at = slots + ((<usize>i) << 4);
-    if (load<u64>(at) !== 0) heap.free(<usize>load<u64>(at, 8));
+    if (load<u64>(at) === 0) continue;
+    const page = <usize>load<u64>(at, 8);
+    store<usize>(page, freePages);
+    freePages = page;
   }
   memory.fill(slots, 0, (<usize>capacity) << 4);
   used = 0;

@@ -261,7 +261,10 @@ function walkPage(va: u64, kind: u32, mode: u32, first: TlbLevel, second: TlbLev
       if (outcome === Outcome.pageFault) invalidateFault(vpid, currentPcid(), va);
       return <Outcome>(outcome === Outcome.generalProtection ? Outcome.generalProtection : Outcome.pageFault);
     }
-    if (attempt++ === MOST_ATTEMPTS) return outcome;
+    if (attempt++ === MOST_ATTEMPTS) {
+      stuck = true;
+      return outcome;
+    }
   }
 }
 
@@ -275,6 +278,11 @@ function forgetViolation(va: u64): void {
 
 /** A translation needs at most an exit per table it uses, in each dimension, and a few for flags. */
 const MOST_ATTEMPTS: u32 = 256;
+/** An access did not get on however often the hypervisor repaired what stopped it. */
+let stuck = false;
+export function isStuck(): bool {
+  return stuck;
+}
 
 /** The fetch just made from the page of `va` is made `n` more times: each hits the first level. */
 export function repeatFetch(va: u64, n: u64): void {

@@ -55,10 +55,11 @@ function access(va: u64, size: u32, kind: u32, how: u32): void {
   if (how === MODE_USER) ++userAccesses;
 }
 
-/** An instruction fetch whose first byte is read. */
-export function replayFetch(head: u32): void {
+/** An instruction fetch whose first byte is read; false if it has no length. */
+export function replayFetch(head: u32): bool {
   if ((head & 64) === 0) fetchEnd += sv();
   const size = (head >> 2) & 15;
+  if (size === 0) return false;
   const va = fetchEnd;
   setInstruction(va);
   fetchEnd = va + size;
@@ -66,6 +67,7 @@ export function replayFetch(head: u32): void {
   implicitBefore = false;
   ++fetches;
   access(va, size, FETCH, mode);
+  return true;
 }
 
 /** A data read or write whose first byte is read. */
@@ -108,9 +110,13 @@ export function countsAgree(itsFetches: u64, itsReads: u64, itsWrites: u64): boo
   return whole && itsReads === reads && itsWrites === writes;
 }
 
+export function accessCount(): u64 {
+  return fetches + reads + writes;
+}
+
 /** Whether the guest has not run yet: what was replayed is the state that the trace begins with. */
 export function beforeFirstAccess(): bool {
-  return fetches + reads + writes === 0;
+  return accessCount() === 0;
 }
 export function followsImplicitAccess(): bool {
   return implicitBefore;

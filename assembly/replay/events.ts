@@ -46,8 +46,17 @@ export enum Stop {
   end,
   /** END's counts are not what was replayed. */
   endMismatch,
+  /** An access that no repair gets on. */
+  stuck,
+  /** As many accesses were replayed as `pauseAfter` said. */
+  paused,
 }
 
+/** Bounds that the format sets (traces/FORMAT.md): frames of one record of the host, frame numbers, labels, runs. */
+const HOST_FRAMES: u64 = 1 << 24;
+const MOST_FRAME: u64 = 1 << 40;
+const MOST_LABEL: u64 = 4096;
+const MOST_RUN: u64 = 1 << 48;
 /** A recorder writes this frame where it could not tell. */
 const UNKNOWN_FRAME: u64 = 0xf_ffff_ffff_ffff;
 /** The vector of Linux's 32-bit system call: an exception of the program, not an interrupt. */
@@ -78,9 +87,12 @@ export function replayEvent(type: u32): Stop {
     case RecordType.efer:
       controlRegister(type);
       break;
-    case RecordType.mode:
-      setMode(byte());
+    case RecordType.mode: {
+      const value = byte();
+      if (value > 7) return Stop.badValue;
+      setMode(value);
       break;
+    }
     case RecordType.invlpg:
       count(Counter.guestInvlpg);
       invlpg(uv());
@@ -111,9 +123,12 @@ export function replayEvent(type: u32): Stop {
     case RecordType.instruction:
       instruction(byte());
       break;
-    case RecordType.fetchRun:
-      runFetches(uv());
+    case RecordType.fetchRun: {
+      const n = uv();
+      if (n > MOST_RUN) return Stop.badValue;
+      runFetches(n);
       break;
+    }
     case RecordType.end: {
       const fetches = uv();
       const reads = uv();
@@ -124,17 +139,22 @@ export function replayEvent(type: u32): Stop {
     case RecordType.cr2:
       lateAddress(uv());
       break;
-    case RecordType.pkru:
-      setPkru(<u32>uv());
+    case RecordType.pkru: {
+      const value = uv();
+      if (value > u32.MAX_VALUE) return Stop.badValue;
+      setPkru(<u32>value);
       break;
+    }
     case RecordType.process:
       switched(uv(), uv(), eventNumber());
       break;
-    case RecordType.label:
-      return skipBytes(uv()) ? Stop.none : Stop.incomplete;
+    case RecordType.label: {
+      const length = uv();
+      if (length > MOST_LABEL) return Stop.badValue;
+      return skipBytes(length) ? Stop.none : Stop.incomplete;
+    }
     case RecordType.host:
-      host();
-      break;
+      return host();
     default:
       return Stop.unknownRecord;
   }
@@ -174,12 +194,16 @@ function invalidatePcid(): Stop {
   return Stop.none;
 }
 
-function host(): void {
+function host(): Stop {
   const what = uv();
   const gfn = uv();
-  hostEvent(<u32>what, gfn, uv());
+  const frames = uv();
+  if (what < 1 || what > 3 || frames > HOST_FRAMES || gfn >= MOST_FRAME || gfn + frames > MOST_FRAME)
+    return Stop.badValue;
+  hostEvent(<u32>what, gfn, frames);
   enter();
   forgetFrames();
+  return Stop.none;
 }
 
 /** An exception or interrupt was delivered. */
@@ -217,15 +241,16 @@ function tablePage(): Stop {
   const gfn = uv();
   const level = byte();
   const entries = uv();
-  if (level < 1 || level > 5 || entries > 512) {
+  if (gfn >= MOST_FRAME || level < 1 || level > 5 || entries > 512) {
     return Stop.badValue;
   }
   memory.fill(tableBuffer, 0, 4096);
   let index: u64 = 0;
   for (let i: u64 = 0; i < entries; ++i) {
-    index += uv();
+    const step = uv();
+    index += step;
     const value = uv();
-    if (index > 511 || hasOverlong()) return Stop.badValue;
+    if (index > 511 || (step === 0 && i > 0) || hasOverlong()) return Stop.badValue;
     store<u64>(tableBuffer + ((<usize>index) << 3), value);
   }
   count(Counter.tablePages);

@@ -1,6 +1,8 @@
+import { settleClock } from "../clock";
 import { churnAt } from "../guest/churn";
 import { keepTime } from "../guest/kernel";
-import { countEvent, eventNumber, replayData, replayFetch, settleAccesses } from "./accesses";
+import { isStuck } from "./access";
+import { accessCount, countEvent, eventNumber, replayData, replayFetch, settleAccesses } from "./accesses";
 import { replayEvent, Stop } from "./events";
 import {
   atEnd,
@@ -18,6 +20,13 @@ import {
 /** The loop: each record of the window is decoded and done at once. */
 
 let stop: Stop = Stop.none;
+/** Accesses after which the replay pauses once, for the driver to look at the counters. */
+let pauseAt: u64 = u64.MAX_VALUE;
+
+/** `accesses` is exact up to 2^53. */
+export function pauseAfter(accesses: f64): void {
+  pauseAt = <u64>accesses;
+}
 
 /** Replays whole records of the window's first `length` bytes; returns the bytes taken. `stopReason` says why it ended. */
 export function replay(length: u32): u32 {
@@ -32,16 +41,24 @@ export function replay(length: u32): u32 {
     }
     const head = byte();
     const kind = head & 3;
-    if (kind === 0) replayFetch(head);
+    if (kind < 3 && (head & 128) !== 0) stop = Stop.badValue;
+    else if (kind === 0) stop = replayFetch(head) ? Stop.none : Stop.badValue;
     else if (kind < 3) replayData(head);
     else stop = replayEvent(head >> 2);
     if (hasOverlong()) stop = Stop.badVarint;
+    if (isStuck()) stop = Stop.stuck;
     if (stop !== Stop.none && stop !== Stop.end) {
       setCursor(start);
       break;
     }
     countEvent();
     if (stop === Stop.end) break;
+    if (pauseAt !== u64.MAX_VALUE && accessCount() >= pauseAt) {
+      pauseAt = u64.MAX_VALUE;
+      stop = Stop.paused;
+      settleClock();
+      break;
+    }
   }
   settleAccesses();
   return consumed();
