@@ -1,5 +1,6 @@
 import { Counter, count, subtract } from "../counters";
 import { read64, write64 } from "../memory/physical";
+import { touchByHypervisor } from "../mmu/cache";
 import { Parameter, parameter } from "../parameters";
 import { Tracepoint, traceLevel, tracePage } from "../tracepoints";
 import { configureSecond, host } from "../walk/second";
@@ -66,6 +67,7 @@ function leafEntry(frame: u64, level: u32, writable: bool): u64 {
 
 function writeEntry(at: u64, value: u64, level: u32): void {
   write64(at, value);
+  touchByHypervisor(at);
   worked(1);
   traceLevel(Tracepoint.tdp_spte_changed_L1, level);
 }
