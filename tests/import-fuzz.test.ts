@@ -151,6 +151,7 @@ it(
     const random = randomNumbers(SEED * 2654435761);
     const outcomes = { read: 0, refused: 0 };
     for (let i = 0; i < COUNT; i++) {
+      if (COUNT > 4000 && i % 100_000 === 0) process.stderr.write(`${i} of seed ${SEED}\n`);
       const original = all[i % all.length]!;
       const { bytes, moved } = mutate(original.bytes, all[random() % all.length]!.bytes, random);
       const options: OpenOptions = random() % 4 === 0 ? { allowTruncated: true } : {};

@@ -5,8 +5,8 @@ import { Held, type Unpacker } from "./drive.js";
 
 export const ZSTD_MAGIC = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd);
 
-/** What `zstd -d` takes without being asked for more. */
-const WINDOW_MAX = 128 << 20;
+/** Levels up to 21 of `zstd` need no more. The decoder moves its whole window at each block, so a larger one is slow. */
+const WINDOW_MAX = 32 << 20;
 const BLOCK_MAX = 1 << 17;
 
 /**
