@@ -1,5 +1,7 @@
+import { toHex } from "../bytes.js";
 import { RecordEncoder } from "../encode.js";
 import { TraceError } from "../error.js";
+import { sha256 } from "../platform.js";
 import { EventType } from "../records.js";
 import type { Recorded, TraceSource } from "../source.js";
 import { type AccessKind, BY_CPU, DEVICE, type GuestEvent, joined, recordSlices } from "./decode.js";
@@ -10,7 +12,8 @@ export const QUANTUM = 100_000;
 
 /**
  * Several traces recorded in user space as one guest: they take turns of `quantum` accesses, in the order given, until
- * each has ended. Processes and threads are numbered anew, so that those of two traces are never the same.
+ * each has ended. Processes and threads are numbered anew, so that those of two traces are never the same. The SHA-256 is
+ * that of the traces' own, one a line.
  */
 export function mergeTraces(traces: readonly TraceSource[], quantum = QUANTUM): TraceSource {
   const [first] = traces;
@@ -50,7 +53,12 @@ export function mergeTraces(traces: readonly TraceSource[], quantum = QUANTUM): 
     name: traces.map(({ name }) => name).join(" + "),
     header: { version: 1, fetch: "insn", recorded },
     truncated: undefined,
-    sha256: () => first.sha256(),
+    sha256: async () => {
+      const digests = await Promise.all(traces.map((trace) => trace.sha256()));
+      const hasher = sha256();
+      hasher.update(new TextEncoder().encode(digests.join("\n")));
+      return toHex(hasher.digest());
+    },
     records: () => takeTurns(traces, quantum),
   };
 }
