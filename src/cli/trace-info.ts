@@ -79,7 +79,7 @@ function infoLines(trace: TraceSource, sha256: string, facts: TraceFacts): strin
     ],
     ["fetches", header.fetch === "insn" ? "one record an instruction" : "one record a run within a page"],
     ["addresses", addresses(trace)],
-    ["touches", touched(facts, tables)],
+    ["touches", touched(facts, tables || recorded.addresses === "guest-physical")],
   ];
   if (tables) {
     rows.push(
@@ -95,7 +95,9 @@ function infoLines(trace: TraceSource, sha256: string, facts: TraceFacts): strin
   } else {
     rows.push([
       "switches",
-      `${grouped(facts.switches)} between ${counted(facts.processes, "process", "processes")} and ${counted(facts.threads, "thread")}`,
+      facts.switches === 0
+        ? "none: one process with one thread"
+        : `${grouped(facts.switches)} between ${counted(facts.processes, "process", "processes")} and ${counted(facts.threads, "thread")}`,
     ]);
   }
   rows.push(["record stream", counted(facts.streamBytes, "byte")]);
@@ -117,6 +119,7 @@ function infoLines(trace: TraceSource, sha256: string, facts: TraceFacts): strin
 
 function what({ header: { recorded } }: TraceSource): string {
   const by = recorded.recorder ? ` recorded by ${recorded.recorder}` : "";
+  if (recorded.addresses === "guest-physical") return `accesses to guest-physical addresses${by}`;
   if (recorded.tables === false) {
     const program = recorded.program ? `, ${recorded.program},` : "";
     return `memory accesses of programs${program}${by}, without the kernel`;
@@ -131,12 +134,12 @@ function addresses({ header: { recorded } }: TraceSource): string {
   return "virtual, translated by the page tables in the trace";
 }
 
-function touched({ pages }: TraceFacts, tables: boolean): string {
+function touched({ pages }: TraceFacts, physical: boolean): string {
   const names: Record<string, string> = { "4K": "4 KiB", "2M": "2 MiB", "4M": "4 MiB", "1G": "1 GiB" };
   const parts = Object.entries(names)
     .filter(([key]) => pages[key])
     .map(([key, name]) => `${counted(pages[key]!, "page")} of ${name}`);
   if (parts.length === 0) return "no page";
-  const of = tables ? "guest memory" : "the address spaces";
+  const of = physical ? "guest memory" : "the address spaces";
   return `${parts.join(", ")}: ${size(footprintBytes(pages))} of ${of}`;
 }
