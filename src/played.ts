@@ -9,9 +9,9 @@ const RAM_MIB = 16_384;
 /** More than a played guest has, whatever addresses a recording names. */
 const MOST_RAM_MIB = 1 << 20;
 
-/** The configuration with the stand-in kernel on, if the trace was recorded without page tables. */
+/** The configuration with the stand-in kernel on if the trace was recorded without page tables, and off if with them. */
 export function withKernel(config: MachineConfig, recorded: Recorded): MachineConfig {
-  if (recorded.tables !== false) return config;
+  if (recorded.tables !== false) return { ...config, kernel: { ...config.kernel, plays: "none" } };
   const plays = recorded.addresses === "guest-physical" ? "physical" : "programs";
   const memoryMiB = config.guest.memoryMiB || Math.max(RAM_MIB, placedMiB(recorded));
   return { ...config, guest: { ...config.guest, memoryMiB }, kernel: { ...config.kernel, plays } };

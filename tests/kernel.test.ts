@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { compare } from "../src/compare.js";
 import { resolveConfig } from "../src/config/index.js";
+import { withKernel } from "../src/played.js";
 import { bytesInMemory } from "../src/trace/bytes.js";
 import { NwtWriter, openTrace } from "../src/trace/index.js";
 import { randomNumbers } from "./fixtures/traces.js";
@@ -290,6 +291,12 @@ describe("the result", () => {
       pageFaults: 4,
     });
     expect(laws.every((law) => law.holds)).toBe(true);
+  });
+
+  it("has nothing played where the trace has page tables, whatever was asked for", () => {
+    const asked = resolveConfig({ set: ["kernel.plays=programs"] });
+    expect(withKernel(asked, {}).kernel.plays).toBe("none");
+    expect(withKernel(asked, { tables: true }).kernel.plays).toBe("none");
   });
 
   it("names guest-physical addresses", async () => {
