@@ -1,5 +1,6 @@
 import { configureClock, drain, settleClock } from "./clock";
 import { startKernel } from "./guest/kernel";
+import { playing } from "./guest/mapping";
 import { configureExits } from "./hypervisor/exits";
 import { initMemory } from "./memory/physical";
 import { seedRandom } from "./mmu/array";
@@ -8,11 +9,15 @@ import { configurePsc } from "./mmu/psc";
 import { configureTlbs } from "./mmu/tlb";
 import { Parameter, parameter } from "./parameters";
 import { configureAccess } from "./replay/access";
+import { setMode } from "./replay/accesses";
 import { guestDigest } from "./replay/digest";
 import { configureEvents } from "./replay/events";
 import { startTechnique } from "./technique/technique";
 import { selectMode } from "./vcpu/registers";
 import { configureWalk } from "./walk/walk";
+
+/** CPL 3: a trace without page tables holds what programs do. */
+const PROGRAM: u32 = 3;
 
 /** Builds the machine that the parameter block describes. Called once, before anything else. */
 export function start(): void {
@@ -29,6 +34,7 @@ export function start(): void {
   selectMode();
   startTechnique();
   startKernel();
+  if (playing) setMode(PROGRAM);
 }
 
 let digest: u64 = 0;

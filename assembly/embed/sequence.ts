@@ -1,7 +1,7 @@
 import { drain, settleClock } from "../clock";
 import { Counter, count } from "../counters";
-import { accessPage } from "../replay/access";
 import { settleOracle } from "../replay/oracle";
+import { accessPage } from "../replay/page";
 import { registers } from "../vcpu/registers";
 import { FETCH, KIND } from "../x86/access";
 import { modeOf } from "../x86/rights";

@@ -1,12 +1,9 @@
-import { issueAccess, issueMany } from "../clock";
-import { add, addStructure, Counter, count, Structure, StructureCell } from "../counters";
+import { issueAccess } from "../clock";
+import { add, Counter, count } from "../counters";
 import { guestFrameOf, hostAddressOf } from "../hypervisor/backing";
 import { findPage, read64 } from "../memory/physical";
-import { TaggedArray } from "../mmu/array";
-import { hintOf } from "../mmu/hints";
-import { entrySize, sizeClass } from "../mmu/tlb";
 import { Parameter, parameter } from "../parameters";
-import { accessedAddress, accessSlow, wasEmulated } from "../replay/access";
+import { accessedAddress, accessSlow, hitsAgain, repeatHits, wasEmulated } from "../replay/access";
 import { checkFrame, foldDigest } from "../replay/oracle";
 import { setTablePage, storeTableEntry } from "../technique/technique";
 import { MODE_SUPERVISOR, READ, WRITE } from "../x86/access";
@@ -24,7 +21,6 @@ const BASE_5: u64 = 0xff11_0000_0000_0000;
 let base: u64 = BASE_4;
 /** Bytes that one store of a page being cleared or copied takes. */
 let stride: u32 = 64;
-let dataCaches = false;
 /** Record of the trace that the kernel runs for. */
 let event: u64 = 0;
 
@@ -42,7 +38,6 @@ export function setEvent(number: u64): void {
 export function configureDirectMap(): void {
   base = parameter(Parameter.kernelLevels) === 5 ? BASE_5 : BASE_4;
   stride = 1 << (31 - clz(parameter(Parameter.kernelClearBytes) | 1));
-  dataCaches = parameter(Parameter.dataCaches) !== 0;
 }
 
 export function directAddress(gpa: u64): u64 {
@@ -61,20 +56,14 @@ function access(gpa: u64, kind: u32): void {
   checkFrame(event, base + gpa, gpa >> 12, found, kind);
 }
 
-/** The access just made to the page of `gpa` is made `n` more times: each hits the first level, or is made by itself. */
+/** The access just made to the page of `gpa` is made `n` more times. */
 function repeat(gpa: u64, kind: u32, n: u32): void {
-  const va = base + gpa;
-  const hint = hintOf(va >> 12, false);
-  const at = <usize>load<u32>(hint, 16);
-  if (dataCaches || load<u64>(hint) !== (va >> 12) + 1 || load<u64>(at) !== load<u64>(hint, 8)) {
+  if (hitsAgain(base + gpa, false)) {
+    repeatHits(base + gpa, false, n);
+    add(Counter.kernelAccesses, n);
+  } else {
     for (let i: u32 = 0; i < n; ++i) access(gpa, kind);
-    return;
   }
-  const size = entrySize(changetype<TaggedArray>(<usize>load<u32>(hint, 20)).data(at));
-  addStructure(Structure.l1d, StructureCell.lookups, n);
-  addStructure(Structure.l1d, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(size)), n);
-  issueMany(n);
-  add(Counter.kernelAccesses, n);
 }
 
 /**

@@ -1,7 +1,6 @@
 import { stallGuest } from "../clock";
 import { Counter, count } from "../counters";
 import { Parameter, parameter } from "../parameters";
-import { setMode } from "../replay/accesses";
 import { foldFault } from "../replay/oracle";
 import { instruction, setCpl, setInstruction, setStoreBytes } from "../vcpu/registers";
 import { fault } from "../x86/fault";
@@ -60,7 +59,6 @@ export function startKernel(): void {
   configureFaults(zeroPage(physical), physical);
   configureChurn(physical);
   loadRegisters(root);
-  setMode(3);
 }
 
 function join(low: u32, high: u32): u64 {

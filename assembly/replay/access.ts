@@ -1,4 +1,4 @@
-import { delayAccess, drain, issueAccess, issueMany } from "../clock";
+import { delayAccess, drain, issueMany } from "../clock";
 import {
   addStructure,
   Counter,
@@ -8,8 +8,6 @@ import {
   Structure,
   StructureCell,
 } from "../counters";
-import { pageFaulted, populate, populates } from "../guest/kernel";
-import { playing } from "../guest/mapping";
 import { TaggedArray } from "../mmu/array";
 import { dataCycles } from "../mmu/cache";
 import { hintOf, setHint } from "../mmu/hints";
@@ -53,13 +51,12 @@ import { FETCH, MODE_SHADOW_STACK, MODE_SHADOW_STACK_USER, MODE_USER, USER, WRIT
 import { SIZE_4K, sizeShift } from "../x86/entries";
 import { fault, Outcome } from "../x86/fault";
 import { accessOf, keyRefuses, shadowStackAllows } from "../x86/rights";
-import { refuse, repeatVerified, verify, verifyGuestFrame } from "./oracle";
 
-/** One access of the guest to one page: first-level TLB, second-level TLB, walk, and the hypervisor if it is needed. */
+/** A translation for an access to one page: first-level TLB, second-level TLB, walk, and the hypervisor if it is needed. */
 
 let l2Cycles: u32 = 0;
 let l2ItlbCycles: u32 = 0;
-let dataCaches = false;
+export let dataCaches: bool = false;
 let fetchCycles: u32 = 0;
 let coalesces = false;
 
@@ -75,7 +72,7 @@ export function configureAccess(): void {
 export let accessedAddress: u64 = 0;
 export let wasEmulated: bool = false;
 
-function addressIn(data: u64, va: u64): u64 {
+export function addressIn(data: u64, va: u64): u64 {
   const mask = ((<u64>1) << sizeShift(entrySize(data))) - 1;
   return (data & TLB_FRAME & ~mask) | (va & mask);
 }
@@ -94,7 +91,7 @@ function keyDenies(data: u64, kind: u32, mode: u32): bool {
   );
 }
 
-function keyRestricted(data: u64): bool {
+export function keyRestricted(data: u64): bool {
   return ((keysRestricted >> (<u32>(data >> TLB_KEY_SHIFT) & 15)) & 1) !== 0;
 }
 
@@ -111,49 +108,6 @@ function usable(data: u64, kind: u32, mode: u32): bool {
   if (mode >= MODE_SHADOW_STACK) return usableByShadowStack(data, kind, mode);
   return permits(accessClass(kind, mode), data) && !(keyRestricted(data) && keyDenies(data, kind, mode));
 }
-
-/** The access of `kind` in `mode` at `va`, which must not cross a page; `event` is its number in the trace. */
-export function accessPage(va: u64, kind: u32, mode: u32, event: u64): void {
-  const fetch = kind === FETCH;
-  const vpn = va >> 12;
-  issueAccess();
-  const hint = hintOf(vpn, fetch);
-  if (load<u64>(hint) === vpn + 1) {
-    const at = <usize>load<u32>(hint, 16);
-    if (load<u64>(at) === load<u64>(hint, 8)) {
-      const array = changetype<TaggedArray>(<usize>load<u32>(hint, 20));
-      const data = array.data(at);
-      if (permits(accessClass(kind, mode), data) && !keyRestricted(data) && !dataCaches) {
-        array.touch(at);
-        const structure = fetch ? Structure.l1i : Structure.l1d;
-        countStructure(structure, StructureCell.lookups);
-        countStructure(structure, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))));
-        verify(vpn, addressIn(data, va) >> 12, event, kind);
-        return;
-      }
-    }
-  }
-  if (populates) populate(va);
-  let outcome = accessSlow(va, kind, mode);
-  if (outcome !== Outcome.ok && playing) outcome = playFaults(va, kind, mode, event, outcome);
-  if (outcome === Outcome.ok) {
-    if (wasEmulated) verifyGuestFrame(vpn, accessedAddress >> 12, event, kind);
-    else verify(vpn, accessedAddress >> 12, event, kind);
-  } else {
-    refuse(vpn, event, kind, outcome, fault.errorCode);
-  }
-}
-
-/** The stand-in kernel handles the faults of an access, which needs one or two, until it succeeds. */
-function playFaults(va: u64, kind: u32, mode: u32, event: u64, refused: Outcome): Outcome {
-  let outcome = refused;
-  for (let i = 0; i < MOST_FAULTS && outcome === Outcome.pageFault; ++i) {
-    if (!pageFaulted(va, kind, event)) break;
-    outcome = accessSlow(va, kind, mode);
-  }
-  return outcome;
-}
-const MOST_FAULTS: i32 = 4;
 
 /** Everything but a first-level hit on a page seen lately. Exported so that it stays out of the loop. */
 export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
@@ -284,16 +238,23 @@ export function isStuck(): bool {
   return stuck;
 }
 
-/** The fetch just made from the page of `va` is made `n` more times: each hits the first level. */
-export function repeatFetch(va: u64, n: u64): void {
-  const hint = hintOf(va >> 12, true);
+/** Whether the access just made to the page of `va` would hit the first level if it were made again, and do nothing else. */
+export function hitsAgain(va: u64, fetch: bool): bool {
+  const hint = hintOf(va >> 12, fetch);
+  if (dataCaches || load<u64>(hint) !== (va >> 12) + 1) return false;
+  return load<u64>(<usize>load<u32>(hint, 16)) === load<u64>(hint, 8);
+}
+
+/** The access just made to the page of `va` is made `n` more times: each hits the first level. */
+export function repeatHits(va: u64, fetch: bool, n: u64): void {
+  const hint = hintOf(va >> 12, fetch);
   let size: u32 = 0;
   if (load<u64>(hint) === (va >> 12) + 1) {
     const at = <usize>load<u32>(hint, 16);
     size = entrySize(changetype<TaggedArray>(<usize>load<u32>(hint, 20)).data(at));
   }
-  addStructure(Structure.l1i, StructureCell.lookups, n);
-  addStructure(Structure.l1i, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(size)), n);
+  const structure = fetch ? Structure.l1i : Structure.l1d;
+  addStructure(structure, StructureCell.lookups, n);
+  addStructure(structure, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(size)), n);
   issueMany(n);
-  repeatVerified(va >> 12, n);
 }

@@ -11,8 +11,8 @@ import {
   READ,
   WRITE,
 } from "../x86/access";
-import { accessPage, repeatFetch } from "./access";
 import { settleOracle, trueFrame } from "./oracle";
+import { accessPage, repeatFetch } from "./page";
 import { sv } from "./stream";
 
 /** The records that are accesses, and how many there were. */
