@@ -7,7 +7,7 @@ import { openTrace } from "../src/trace/open.js";
 import type { OpenOptions } from "../src/trace/source.js";
 import { traceText } from "../src/trace/tools/text.js";
 import { champsimFile, drmemtraceFile, gem5File, textFile } from "./fixtures/foreign.js";
-import { collect, gz, pgrec1File, readAll } from "./fixtures/traces.js";
+import { collect, gz, pgrec1File, randomNumbers, readAll } from "./fixtures/traces.js";
 import { zipFile } from "./fixtures/zip.js";
 
 /** The records of a file as text, and what it was taken for. */
@@ -272,6 +272,30 @@ describe("lackey", () => {
     const last = (await records(file)).lines.at(-1);
     expect(last).toBe(`END ${lines(/^I /gm)} ${lines(/^ L /gm) + modify} ${lines(/^ S /gm) + modify}`);
     expect(lines(/^I /gm)).toBe(45_009);
+  });
+
+  it("reads addresses and sizes of any number of digits, in slices of any size", async () => {
+    const random = randomNumbers(9);
+    const rows = Array.from({ length: 3000 }, () => {
+      const digits = 1 + (random() % 16);
+      const address = Array.from({ length: digits }, () => (random() & 15).toString(16)).join("");
+      const size = [1, 2, 4, 8, 16, 32, 64, 128][random() % 8]!;
+      return { kind: ["I ", " S", " L", " M"][random() % 4]!, address, size };
+    });
+    const text = (end: string) =>
+      new TextEncoder().encode(rows.map((row) => `${row.kind} ${row.address},${row.size}${end}`).join(""));
+    const wanted = rows.flatMap(({ kind, address, size }) => {
+      const gva = BigInt(`0x${address}`).toString(16);
+      const letters = { "I ": "F", " S": "W", " L": "R", " M": "RW" }[kind]!;
+      return [...letters].map((letter) => `${letter} ${gva} ${letter === "F" ? Math.min(15, size) : size}`);
+    });
+    for (const [end, slice] of [
+      ["\n", 1 << 18],
+      ["\r\n", 1 << 18],
+      ["\n", 100],
+      ["\r\n", 29],
+    ] as const)
+      expect((await records(text(end), { from: "lackey" }, slice)).lines.slice(1, -1)).toEqual(wanted);
   });
 
   it("names the line that is not lackey's, and a cut", async () => {

@@ -47,7 +47,7 @@ function unpack(name: string, bytes: Uint8Array, slice?: number): Promise<Uint8A
 const has = (tool: string) => spawnSync(tool, ["--version"], { input: "" }).error === undefined;
 
 describe.each(tools.filter(([tool]) => has(tool)))("%s %j", (tool, args) => {
-  it.each([0, 1, 7, 20, 5000, 700_000])("gives back %i bytes, in slices of any size", async (length) => {
+  it.each([0, 1, 7, 20, 5000, 300_000])("gives back %i bytes, in slices of any size", async (length) => {
     const bytes = sample(length);
     const file = packed(tool, args, bytes);
     for (const slice of [1 << 20, 4097, ...(length < 10_000 ? [1] : [])])
@@ -58,7 +58,7 @@ describe.each(tools.filter(([tool]) => has(tool)))("%s %j", (tool, args) => {
 
   it("says where it is cut or damaged", async () => {
     const file = packed(tool, args, sample(3000));
-    for (let end = 12; end < file.length; end += 97) {
+    for (let end = 12; end < file.length; end += 397) {
       const error = await unpack("t", file.subarray(0, end)).catch((e) => e);
       expect(error.message).toBe(
         `t is truncated: its ${wrapperOf(file)!.name} data ends early, at byte ${end}; get the file again`,

@@ -13,7 +13,11 @@ const LINE = /^(?:(?:I {2}| [LSM] )[0-9a-f]{1,16},\d{1,4}|(?:==|--|\*\*)\d+(?:==
 const HEX = new Uint8Array(256).fill(255);
 for (let n = 0; n < 16; n++) HEX[n.toString(16).charCodeAt(0)] = n;
 
-const [I, L, S, M, SPACE, COMMA, NEWLINE, RETURN] = [73, 76, 83, 77, 32, 44, 10, 13];
+const [I, SPACE, COMMA, NEWLINE, RETURN] = [73, 32, 44, 10, 13];
+// The first three bytes of a line, the first one lowest.
+const [FETCH, LOAD, STORE, MODIFY] = [0x20_20_49, 0x20_4c_20, 0x20_53_20, 0x20_4d_20];
+// What ends a line with a size of one digit: "," a digit "\n".
+const [ENDS, ONE_DIGIT] = [0x0a_00_2c, 0xff_00_ff];
 
 /** The value of four hexadecimal digits, the first in the lowest byte; -1 when one is none. */
 function nibbles(x: number): number {
@@ -87,49 +91,59 @@ class LackeyDecoder implements Decoder {
         at = this.#other(b, at, line++);
         continue;
       }
-      const kind = b[at]! === I ? I : b[at] === SPACE ? b[at + 1]! : 0;
       // At least eight digits are printed, and nearly always eight or ten: four at a time.
-      const first = view.getInt32(at + 3, true);
-      const second = view.getInt32(at + 7, true);
+      const upper = nibbles(view.getInt32(at + 3, true));
+      const lower = nibbles(view.getInt32(at + 7, true));
+      const kind = view.getInt32(at, true) & 0xff_ffff;
       let hi = 0;
-      const upper = nibbles(first);
-      const lower = nibbles(second);
-      let good = upper >= 0 && lower >= 0 && b[at + 2] === SPACE;
       let lo = (upper << 16) | lower;
+      let good = (upper | lower) >= 0;
       let p = at + 11;
-      let next = b[p]!;
-      while (next !== COMMA) {
-        const digit = HEX[next]!;
-        if (digit > 15 || hi >>> 28 !== 0) {
-          good = false;
-          break;
+      let tail = view.getInt32(p, true);
+      if ((tail & ONE_DIGIT) !== ENDS) {
+        const next = HEX[tail & 255]!;
+        const last = HEX[(tail >>> 8) & 255]!;
+        if ((next | last) < 16) {
+          hi = lo >>> 24;
+          lo = (lo << 8) | (next << 4) | last;
+          p += 2;
+          tail = view.getInt32(p, true);
         }
-        hi = (hi << 4) | (lo >>> 28);
-        lo = (lo << 4) | digit;
-        next = b[++p]!;
       }
-      let size = b[++p]! - 48;
-      if (size >>> 0 > 9) good = false;
-      next = b[++p]!;
-      if (next !== NEWLINE) {
+      let size = ((tail >>> 8) & 255) - 48;
+      if ((tail & ONE_DIGIT) === ENDS && size >>> 0 < 10) p += 3;
+      else {
+        // Other numbers of digits.
+        let digit = HEX[b[p]!]!;
+        for (; digit < 16; digit = HEX[b[++p]!]!) {
+          if (hi >>> 28 !== 0) good = false;
+          hi = (hi << 4) | (lo >>> 28);
+          lo = (lo << 4) | digit;
+        }
+        if (b[p] !== COMMA) good = false;
+        size = b[++p]! - 48;
+        if (size >>> 0 > 9) good = false;
+        let next = b[++p]!;
         for (; next >= 48 && next < 58 && size < 10_000; next = b[++p]!) size = size * 10 + next - 48;
         if (next === RETURN) p++;
+        if (b[p] !== NEWLINE) good = false;
+        p++;
       }
-      if (!good || b[p] !== NEWLINE || p >= end) {
+      if (!good || p > end) {
         at = this.#other(b, at, line++);
         continue;
       }
-      if (kind === I && b[at + 1] === SPACE) out.fetch(hi, lo, size);
-      else if (kind === L) out.read(hi, lo, size);
-      else if (kind === S) out.write(hi, lo, size);
-      else if (kind === M) {
+      if (kind === FETCH) out.fetch(hi, lo, size);
+      else if (kind === LOAD) out.read(hi, lo, size);
+      else if (kind === STORE) out.write(hi, lo, size);
+      else if (kind === MODIFY) {
         out.read(hi, lo, size);
         out.write(hi, lo, size);
       } else {
         at = this.#other(b, at, line++);
         continue;
       }
-      at = p + 1;
+      at = p;
       line++;
     }
     this.#line = line;
