@@ -108,6 +108,34 @@ describe("write flooding", () => {
       }),
     ).toBe(0);
   });
+
+  it("of a root is forgotten when its page is found again in the cache", () => {
+    const g = new KernelGuest({ shadowPreviousRoots: 0 });
+    const own = g.space().pml4;
+    g.cr3(own);
+    g.cr3(0x1000n);
+    g.store(own, 20, 0n);
+    g.store(own, 21, 0n);
+    expect(g.moved(() => g.machine.load(3, own))).toMatchObject({ sp_reused_L4: 1 });
+    g.machine.load(3, 0x1000n);
+    expect(g.moved(() => g.store(own, 22, 0n))).not.toHaveProperty("mmu_flooded");
+  });
+});
+
+it("a writable entry that is made anew loses its dirty flag, which costs a flush, once", () => {
+  const g = new KernelGuest();
+  const [first, second] = [g.space().pml4, g.space().pml4];
+  /* The code page is mapped already; the fault only links the kernel's tables below the new root. */
+  g.machine.load(3, first);
+  expect(g.moved(() => g.touchCode())).toMatchObject({
+    pf_fixed: 1,
+    set_spte_L1: 1,
+    remote_tlb_flush_requests: 1,
+  });
+  g.machine.load(3, second);
+  const again = g.moved(() => g.touchCode());
+  expect(again).toMatchObject({ pf_spurious: 1, spte_requested_L1: 1 });
+  expect(again).not.toHaveProperty("set_spte_L1");
 });
 
 describe("pages out of sync", () => {
@@ -126,9 +154,12 @@ describe("pages out of sync", () => {
   }
 
   it("are made fresh when a second entry comes to lead to them, though the first may still be stale", () => {
-    const { g, pd } = unsynced();
-    g.store(pd, 1, BigInt(0x1003000) | TABLE);
-    const moved = g.moved(() => expect(g.read(at(0, 0, 1, 0))).toBe(page(1)));
+    const { g, pd, pt } = unsynced();
+    g.store(pd, 1, pt | TABLE);
+    const moved = g.moved(() => {
+      g.read(at(0, 0, 1, 511));
+      expect(g.read(at(0, 0, 1, 0))).toBe(page(1));
+    });
     expect(moved).toMatchObject({ sp_reused_L1: 1 });
     expect(moved).not.toHaveProperty("sp_synced_L1");
     expect(moved).not.toHaveProperty("mmu_unsync");
@@ -137,10 +168,11 @@ describe("pages out of sync", () => {
   it("are synchronized before the table above them is linked a second time", () => {
     const { g, pdpt, pd } = unsynced();
     g.store(pdpt, 1, pd | TABLE);
-    expect(g.moved(() => expect(g.read(at(0, 1, 0, 0))).toBe(page(1)))).toMatchObject({
-      sp_reused_L2: 1,
-      sp_synced_L1: 1,
+    const moved = g.moved(() => {
+      g.read(at(0, 1, 0, 511));
+      expect(g.read(at(0, 1, 0, 0))).toBe(page(1));
     });
+    expect(moved).toMatchObject({ sp_reused_L2: 1, sp_synced_L1: 1 });
   });
 
   it("go when their frame becomes an upper table", () => {
@@ -160,14 +192,18 @@ describe("pages out of sync", () => {
   });
 
   it("are the only ones that INVLPG looks at", () => {
-    const { g } = unsynced({ shadowKernel: 601 });
-    g.cr3(0x1000n);
-    const other = new KernelGuest({ shadowKernel: 601 });
-    const { pml4, pt } = other.space();
-    other.store(pt, 0, page(0) | USED);
-    other.cr3(pml4);
-    other.read(0n);
-    expect(other.moved(() => other.invlpg(0n))).not.toHaveProperty("remote_tlb_flush_requests");
+    const g = new KernelGuest({ shadowKernel: 601 });
+    const { pml4, pd, pt } = g.space();
+    const other = g.table();
+    g.store(pd, 1, other | TABLE);
+    g.store(pt, 0, page(0) | USED);
+    g.store(other, 0, page(1) | USED);
+    g.cr3(pml4);
+    g.read(at(0, 0, 0, 0));
+    g.read(at(0, 0, 1, 0));
+    g.store(other, 9, page(9) | USED);
+    expect(g.moved(() => g.invlpg(at(0, 0, 0, 0)))).not.toHaveProperty("remote_tlb_flush_requests");
+    expect(g.moved(() => g.invlpg(at(0, 0, 1, 0)))).toMatchObject({ remote_tlb_flush_requests: 1 });
   });
 
   it("are what INVLPG installs anew in Linux 6.1, and only drops in 6.12", () => {
@@ -180,6 +216,23 @@ describe("pages out of sync", () => {
       pf_taken: 1,
       pf_fixed: 1,
     });
+  });
+
+  it("make 6.1 drop the entry of a fault that it reflects", () => {
+    const flushes = (shadowKernel: number) => {
+      const g = new KernelGuest({ shadowKernel });
+      const { pml4, pt } = g.space();
+      g.store(pt, 0, page(0) | USED);
+      g.cr3(pml4);
+      g.write(0n);
+      g.store(pt, 0, page(0) | P | U | A | D);
+      g.invlpg(0n);
+      const moved = g.moved(() => g.write(0n));
+      expect(moved).toMatchObject({ pf_guest: 1, walker_error_err3: 1 });
+      return moved.remote_tlb_flush_requests ?? 0;
+    };
+    expect(flushes(601)).toBe(1);
+    expect(flushes(612)).toBe(0);
   });
 
   it("cost 6.1 a second flush when their entries were used, and 6.12 none where the access is unchanged", () => {
@@ -248,13 +301,13 @@ describe("prefetch", () => {
     const flushes = (touch: boolean) => {
       const g = new KernelGuest({ shadowKernel: 601 });
       const { pml4, pt } = g.space();
+      g.store(pt, 8, page(8) | P | U | A);
       g.store(pt, 9, page(9) | P | U | A);
-      g.store(pt, 10, page(10) | P | U | A);
       g.cr3(pml4);
-      g.read(at(0, 0, 0, 9));
-      g.store(pt, 9, 0n);
-      g.invlpg(at(0, 0, 0, 9));
-      if (touch) g.read(at(0, 0, 0, 10));
+      g.read(at(0, 0, 0, 8));
+      g.store(pt, 8, 0n);
+      g.invlpg(at(0, 0, 0, 8));
+      if (touch) g.read(at(0, 0, 0, 9));
       return g.moved(() => g.machine.load(3, pml4)).remote_tlb_flush_requests;
     };
     expect(flushes(false)).toBe(1);
@@ -307,6 +360,21 @@ describe("roots", () => {
     expect(g.moved(() => g.machine.load(3, a | 1n | (1n << 63n)))).toMatchObject({ sp_reused_L4: 1 });
   });
 
+  it("of other address spaces are reached by an INVPCID of everything", () => {
+    const g = new KernelGuest();
+    const own = g.space();
+    const other = g.space();
+    g.store(own.pt, 0, page(0) | USED);
+    g.machine.load(4, 0x20020n);
+    g.cr3(own.pml4 | 1n);
+    expect(g.read(0n)).toBe(page(0));
+    g.store(own.pt, 0, page(1) | USED);
+    g.cr3(other.pml4 | 2n);
+    g.machine.invpcid(2, 0, 0n);
+    g.machine.load(3, own.pml4 | 1n | (1n << 63n));
+    expect(g.read(0n)).toBe(page(1));
+  });
+
   it("that were zapped count again when they are released", () => {
     const g = new KernelGuest();
     const { pml4 } = g.space();
@@ -317,6 +385,21 @@ describe("roots", () => {
     });
     expect(moved).toMatchObject({ mmu_flooded: 1, sp_zapped_L4: 2, mmu_shadow_zapped: 2 });
   });
+});
+
+it("a page that is mapped more than a thousand times loses all its mappings at once", () => {
+  const g = new KernelGuest();
+  const { pml4, pd } = g.space();
+  for (let i = 0; i < 1100; ++i) {
+    const slot = 1 + Math.floor(i / 512);
+    if (i % 512 === 0) g.store(pd, slot, g.table() | TABLE);
+    g.store(0x1004000n + BigInt(slot - 1) * 0x1000n, i % 512, page(0) | USED);
+  }
+  g.cr3(pml4);
+  for (let i = 0; i < 1100; ++i) expect(g.read(at(0, 0, 1 + Math.floor(i / 512), i % 512))).toBe(page(0));
+  const figures = g.machine.figures();
+  expect(figures.max_mmu_rmap_size).toBe(1001);
+  expect(figures.pages_4k).toBeLessThan(200);
 });
 
 describe("the limit of shadow pages", () => {
@@ -376,6 +459,17 @@ describe("memory that the host took away", () => {
   it("comes back as a page of its own for a write", () => {
     const g = taken();
     expect(g.moved(() => g.write(0n))).toMatchObject({ page_fault_err2: 1, pf_taken: 1, pf_fixed: 1 });
+  });
+
+  it("that it made one with others is read without a copy, and copied under the first write", () => {
+    const g = new KernelGuest();
+    const { pml4, pt } = g.space();
+    g.store(pt, 0, page(0) | USED);
+    g.cr3(pml4);
+    g.write(0n);
+    g.machine.host(2, Number(page(0) >> 12n), 1);
+    expect(g.moved(() => g.read(0n))).toMatchObject({ pf_taken: 1, pf_fixed: 1 });
+    expect(g.moved(() => g.write(0n))).toMatchObject({ pf_taken: 2, pf_fixed: 1, unmap_hva_range: 1 });
   });
 
   it("is never prefetched", () => {

@@ -9,12 +9,13 @@ import { hostPageShift } from "./backing";
 export enum HostPage {
   writable,
   readOnly,
-  /** The zero page is being replaced: its mappings must go, and the fault is taken again. */
+  /** The shared page is being replaced by a copy: its mappings must go, and the fault is taken again. */
   copied,
 }
 
 const ABSENT: u64 = 1;
-const ZERO: u64 = 2;
+/** The zero page, or one that same-page merging left. */
+const SHARED: u64 = 2;
 
 /** By guest frame: 0 a page of its own. */
 const states = newMap64(1 << 6);
@@ -26,10 +27,10 @@ let anyTaken = false;
 let logFirst: u64 = 0;
 let logEnd: u64 = 0;
 
-/** The host takes a page away; the technique's mappings of it are gone already. */
-export function takePage(gfn: u64): void {
+/** The host takes a page away, or makes it one of several that `shared` content is read from, until it is written. */
+export function takePage(gfn: u64, shared: bool): void {
   anyTaken = true;
-  states.set(gfn, ABSENT);
+  states.set(gfn, shared ? SHARED : ABSENT);
   broken.set((gfn >> 9) << 1, 1);
   broken.set(((gfn >> 18) << 1) | 1, 1);
 }
@@ -40,7 +41,7 @@ export function faultIn(gfn: u64, write: bool): HostPage {
   const state = states.get(gfn);
   if (state === 0) return HostPage.writable;
   if (!write) {
-    states.set(gfn, ZERO);
+    states.set(gfn, SHARED);
     return HostPage.readOnly;
   }
   states.set(gfn, 0);

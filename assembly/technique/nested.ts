@@ -172,5 +172,5 @@ export function hostEventNested(what: u32, gfn: u64, frames: u64): void {
     return;
   }
   forgetGuestPages(gfn, frames);
-  for (let i = gfn; i < gfn + frames; ++i) takePage(i);
+  for (let i = gfn; i < gfn + frames; ++i) takePage(i, what === 2);
 }

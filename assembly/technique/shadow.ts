@@ -36,7 +36,7 @@ import { configureEmulate, emulateInstruction, storeMade } from "./shadow/emulat
 import { configureFault, resolveFault } from "./shadow/fault";
 import { configureGuestWalk } from "./shadow/guest-walk";
 import { configureHardware, followGuest } from "./shadow/hardware";
-import { hostShare, hostUnmap, startDirtyLog } from "./shadow/host";
+import { hostUnmap, startDirtyLog } from "./shadow/host";
 import { configureInvalidate, invalidateAll, invalidateOn } from "./shadow/invalidate";
 import { configurePrefetch } from "./shadow/prefetch";
 import { enterGuest, FLUSH_CURRENT, FLUSH_GUEST, request, SYNC } from "./shadow/requests";
@@ -265,9 +265,8 @@ export function tablePageReplaced(gfn: u64, content: usize): void {
 
 /** The host takes memory away (1), shares it (2) or starts a dirty log (3). */
 export function hostEvent(what: u32, gfn: u64, frames: u64): void {
-  if (what === 1) hostUnmap(gfn, frames);
-  else if (what === 2) hostShare(gfn, frames);
-  else if (what === 3) startDirtyLog(gfn, frames);
+  if (what === 3) startDirtyLog(gfn, frames);
+  else hostUnmap(gfn, frames, what === 2);
 }
 
 /** What the host's doing left to be done is done before the guest goes on. */

@@ -1,4 +1,4 @@
-import { Driven, type Parameters, READ, SHADOW, WRITE } from "./driven.js";
+import { Driven, FETCH, type Parameters, READ, SHADOW, WRITE } from "./driven.js";
 
 export const P = 1n;
 export const W = 2n;
@@ -38,7 +38,7 @@ export class KernelGuest {
     m.load(4, 0x20n);
     m.load(3, 0x1000n);
     m.load(0, 0x80010033n);
-    m.access(CODE, READ);
+    this.touchCode();
   }
 
   /** A page for a table. The guest never read it: it is zero. */
@@ -78,9 +78,13 @@ export class KernelGuest {
     if (this.read(at(0, 0, 0, 511)) === undefined) throw new Error("the space has lost its page");
   }
 
+  /** The first fetch after a load of CR3. */
+  touchCode(): void {
+    this.machine.access(CODE, FETCH);
+  }
   cr3(value: bigint): void {
     this.machine.load(3, value);
-    this.machine.access(CODE, READ);
+    this.touchCode();
   }
   read(va: bigint): bigint | undefined {
     return this.machine.access(va, READ).gpa;

@@ -182,8 +182,16 @@ export class RandomGuest {
     return (this.address() & ~0xfffn) | BigInt(this.r.pick(SLOTS) * 8);
   }
 
+  /** What is cached of one address goes; INVPCID leaves global pages. */
+  private flush(va: bigint): void {
+    const pcid = this.pcids ? Number(this.cr3 & 0xfffn) : 0;
+    const long = this.mode === "4-level" || this.mode === "5-level";
+    if (long && (this.cr4 & PGE) === 0n && this.r.chance(0.5)) this.both((m) => m.invpcid(0, pcid, va));
+    else this.both((m) => m.invlpg(va));
+  }
+
   private access(va: bigint, kind: number): Result {
-    if (this.stale) this.both((m) => m.invlpg(va));
+    if (this.stale) this.flush(va);
     const results = this.machines.map((m) => m.access(va, kind));
     this.check(`access ${kind} at ${va.toString(16)}`, results);
     return results[0]!;

@@ -12,26 +12,21 @@ export function dropPage(gfn: u64): bool {
   return any;
 }
 
-/** The host takes pages away in one call; the flush is served when the guest goes on. */
-export function hostUnmap(gfn: u64, frames: u64): void {
+/** The host takes pages away in one call, or shares them; the flush is served when the guest goes on. */
+export function hostUnmap(gfn: u64, frames: u64, shared: bool): void {
   trace(Tracepoint.unmap_hva_range);
   let any = false;
   for (let i = gfn; i < gfn + frames; ++i) {
     if (dropPage(i)) any = true;
-    takePage(i);
+    takePage(i, shared);
   }
   if (any) requestFlush();
 }
 
-/** The host replaces the zero page by a copy. */
+/** The host replaces a shared page, such as the zero page, by a copy. */
 export function forgetCopied(gfn: u64): void {
   trace(Tracepoint.unmap_hva_range);
   if (dropPage(gfn)) requestFlush();
-}
-
-/** Pages that were the same become one, read-only until they are written: for the guest's mappings, taken away. */
-export function hostShare(gfn: u64, frames: u64): void {
-  hostUnmap(gfn, frames);
 }
 
 /** Every page is protected until its first store, and large leaves are broken up. KVM: `kvm_mmu_slot_apply_flags`. */
