@@ -75,6 +75,17 @@ export function machineLaws(f: Figures): Law[] {
       equal("references by length", "walks x length", weighted, "table references", c("tableReferences")),
     );
   }
+  const lines = ["tableLinesL1", "tableLinesL2", "tableLinesL3", "tableLinesMemory"].map(c);
+  if (sum(lines) > 0)
+    laws.push(
+      equal(
+        "references by cache",
+        "lines by level + hits in the page-walk cache",
+        sum(lines) + c("entryCacheHits"),
+        "table references",
+        c("tableReferences"),
+      ),
+    );
   const { guest, host } = f.levels;
   const most = (guest + 1) * (host + 1) - 1;
   laws.push({

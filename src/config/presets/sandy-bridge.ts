@@ -2,7 +2,7 @@ import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cit
 import { AGESEN, exitCosts } from "./exits.js";
 import { intelWalkCaches, referencesOnly } from "./intel.js";
 
-const AGILE = "Gandhi et al., Agile Paging, ISCA 2016, section VI: Xeon E5-2430";
+const AGILE = "Gandhi et al., Agile Paging, ISCA 2016, the machine of table IV: Xeon E5-2430";
 const MEMORY = "estimate: from memory of Sandy Bridge-EN; the paper does not give it";
 
 export const sandyBridge: Preset = {

@@ -1,8 +1,8 @@
 import type { MachineConfig } from "../../config/index.js";
 import { AccessBit } from "../../embed/exports.js";
 import type { Law } from "../../result.js";
-import type { Arm } from "./experiments.js";
 import { Guest } from "../guest.js";
+import type { Arm } from "./experiments.js";
 import { permutation } from "./random.js";
 
 /** Runs the pointer chases of one column as they were measured: a warm lap, then windows of consecutive accesses. */
