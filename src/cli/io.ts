@@ -28,7 +28,7 @@ export class FailureError extends Error {
   override readonly name = "FailureError";
 }
 
-/** The user pressed Ctrl-C: exit code 130. */
+/** The user pressed Ctrl-C, or the process is to end: exit code 130 and its like. */
 export class Interrupted extends Error {
   override readonly name = "Interrupted";
 }

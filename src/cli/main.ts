@@ -1,22 +1,38 @@
 #!/usr/bin/env node
+import { removeUnfinished } from "../node/files.js";
 import { main } from "./dispatch.js";
+import { whyNot } from "./output.js";
 
-/** The process around `main`: streams that may close early, Ctrl-C, the exit code. */
+/** The process around `main`: streams that may close early, signals, the exit code. */
+
+const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 const interrupt = new AbortController();
-process.on("SIGINT", () => {
-  if (interrupt.signal.aborted) process.exit(130);
-  interrupt.abort();
-  /* Work that does not look at the signal in time is left where it is; it has written nothing. */
-  setTimeout(() => process.exit(130), 1000).unref();
-});
+let interrupted = 130;
+let finished = false;
 
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0);
-    process.exit(1);
+process.on("exit", removeUnfinished);
+for (const [signal, code] of Object.entries(SIGNALS)) {
+  process.on(signal, () => {
+    if (interrupt.signal.aborted) process.exit(interrupted);
+    interrupted = code;
+    interrupt.abort();
+    /* Work that does not look at the signal in time is left where it is. */
+    setTimeout(() => process.exit(interrupted), 1000).unref();
   });
 }
+
+/* Nobody reads any more: work whose output is all there is ends, and what is done keeps its exit code. */
+process.stdout.on("error", ({ code = "" }: NodeJS.ErrnoException) => {
+  if (code !== "EPIPE") {
+    process.stderr.write(`nestwalk: standard output cannot be written (${whyNot(code)})\n`);
+    process.exitCode = 1;
+  }
+  setImmediate(() => {
+    if (!finished || code !== "EPIPE") process.exit(code === "EPIPE" ? 0 : 1);
+  });
+});
+process.stderr.on("error", () => {});
 
 const code = await main(process.argv.slice(2), {
   stdout: process.stdout,
@@ -24,6 +40,7 @@ const code = await main(process.argv.slice(2), {
   env: process.env,
   signal: interrupt.signal,
 });
+finished = true;
 /* What was interrupted may still wait for its input; everything else ends by itself, once its output is written. */
-if (code === 130) process.exit(code);
-process.exitCode = code;
+if (code === 130) process.exit(interrupted);
+process.exitCode = code || process.exitCode || 0;

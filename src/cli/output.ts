@@ -1,4 +1,4 @@
-import { writeFileAtomic } from "../node/files.js";
+import { checkWritable, writeFileAtomic } from "../node/files.js";
 import { FailureError, type Io } from "./io.js";
 
 /** Result as JSON, the same bytes for the same result. */
@@ -12,6 +12,11 @@ export async function writeJson(io: Io, to: string, value: unknown): Promise<voi
   else await writeFile(to, [new TextEncoder().encode(jsonText(value))]);
 }
 
+/** Throws FailureError for a file that cannot be written, before the work that it is to hold. */
+export async function mustBeWritable(path: string): Promise<void> {
+  await checkWritable(path).catch((error) => Promise.reject(unwritable(path, error)));
+}
+
 /** Writes a file whole or not at all. Throws FailureError in a sentence. */
 export async function writeFile(
   path: string,
@@ -20,10 +25,19 @@ export async function writeFile(
   try {
     return await writeFileAtomic(path, parts);
   } catch (error) {
-    const { code, syscall } = error as NodeJS.ErrnoException;
-    if (code === undefined || syscall === undefined) throw error;
-    throw new FailureError(`${path} cannot be written (${REASONS[code] ?? code}); nothing was left behind`);
+    throw unwritable(path, error);
   }
+}
+
+function unwritable(path: string, error: unknown): unknown {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (code === undefined || syscall === undefined) return error;
+  return new FailureError(`${path} cannot be written (${whyNot(code)}); nothing was left behind`);
+}
+
+/** Why something could not be written, by the system's code. */
+export function whyNot(code: string): string {
+  return (Object.hasOwn(REASONS, code) ? REASONS[code] : undefined) ?? code;
 }
 
 const REASONS: Record<string, string> = {
@@ -34,4 +48,10 @@ const REASONS: Record<string, string> = {
   EROFS: "the file system is read-only",
   EISDIR: "it is a folder",
   ENOSPC: "the disk is full",
+  EDQUOT: "the disk quota is used up",
+  EFBIG: "it would be larger than a file may be",
+  EIO: "the device failed",
+  ELOOP: "it is a symbolic link that leads back to itself",
+  ENAMETOOLONG: "its name is too long",
+  EPIPE: "its reader has gone away",
 };
