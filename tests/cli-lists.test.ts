@@ -15,7 +15,7 @@ describe("nestwalk presets", () => {
     const { code, stdout } = await nestwalk(["presets"]);
     const names = stdout
       .split("\n")
-      .slice(0, 7)
+      .slice(0, 8)
       .map((line) => line.split(" ")[0]);
     expect([code, names]).toEqual([
       0,
@@ -37,6 +37,45 @@ describe("nestwalk presets", () => {
       source:
         "estimate: fitted to measured curves of nested paging on Zen 5 (exp2t pdpte and pml4e: 3.0 %; 3.1 % with 2048 entries, 4.0 % with 1024), 256 sets x 8 ways of which 7 are usable, shared with PDPTEs",
     });
+  });
+});
+
+describe("on a terminal", () => {
+  const screen = async (columns: number, ...args: string[]) => {
+    const out: string[] = [];
+    const stdout = { write: (text: string) => out.push(text), isTTY: true, columns };
+    await nestwalk(args, { stdout });
+    return out.join("").trimEnd().split("\n");
+  };
+
+  it.each([60, 80])("lists stay within %i columns and lose no word", async (columns) => {
+    for (const args of [["presets"], ["presets", "zen5"], ["schema", "--keys"]]) {
+      const lines = await screen(columns, ...args);
+      expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(columns);
+      const words = (text: string) => text.split(/\s+/).filter(Boolean);
+      expect(words(lines.join(" "))).toEqual(words((await nestwalk(args)).stdout));
+    }
+  });
+
+  it("hangs what is said beside what it is said of", async () => {
+    const lines = await screen(80, "schema", "--keys");
+    const at = lines.findIndex((line) => line.startsWith("format "));
+    const [first, second] = lines.slice(at, at + 2) as [string, string];
+    expect(first).toMatch(/ Second stage of nested paging:/);
+    expect(second.trimStart()).toMatch(/^Intel EPT/);
+    expect(second.length - second.trimStart().length).toBe(first.indexOf("Second"));
+  });
+
+  it("help of every command stays within the width", async () => {
+    for (const columns of [50, 80, 200])
+      for (const command of ["compare", "run", "presets", "schema"]) {
+        const lines = await screen(columns, command, "--help");
+        expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(Math.min(columns, 80));
+      }
+    expect((await screen(50, "run", "--help")).join("\n")).toContain(`
+  -q, --quiet          no table and no progress
+                       line
+`);
   });
 });
 

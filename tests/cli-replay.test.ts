@@ -37,7 +37,54 @@ describe("which machines are replayed", () => {
     expect(await names("run", trace, "--technique", "native")).toEqual(["native"]);
     expect(await names("run", trace)).toEqual(["ept"]);
     expect(await names("run", trace, "--set", "format=npt")).toEqual(["npt"]);
-    expect(await names("compare", trace, "-t", "ept", "--set", "technique=native")).toEqual(["ept"]);
+    expect(await names("run", trace, "--cpu", "zen3")).toEqual(["npt"]);
+    expect(await names("run", trace, "--set", "technique=shadow")).toEqual(["shadow"]);
+  });
+
+  it("compares native with the technique that the configuration names", async () => {
+    expect(await names("compare", trace)).toEqual(["native", "shadow", "ept"]);
+    expect(await names("compare", trace, "--cpu", "zen4")).toEqual(["native", "shadow", "npt"]);
+    expect(await names("compare", trace, "--set", "format=npt")).toEqual(["native", "shadow", "npt"]);
+    expect(await names("compare", trace, "--set", "technique=shadow")).toEqual(["native", "shadow"]);
+    expect(await names("compare", trace, "--set", "technique=native")).toEqual(["native"]);
+    const file = join(dir, "npt.json");
+    writeFileSync(file, JSON.stringify({ technique: "nested", format: "npt" }));
+    expect(await names("compare", trace, "--config", file)).toEqual(["native", "npt"]);
+    expect(await names("run", trace, "--config", file)).toEqual(["npt"]);
+  });
+
+  it("refuses a technique that is given twice", async () => {
+    const file = join(dir, "twice.json");
+    writeFileSync(file, JSON.stringify({ format: "npt" }));
+    const refused = async (...args: string[]) => {
+      const run = await nestwalk(["compare", trace, "-t", "ept", ...args]);
+      expect([run.code, run.stdout]).toEqual([2, ""]);
+      return run.stderr;
+    };
+    expect(await refused("--set", "technique=native")).toBe(
+      "nestwalk: --technique and --set technique=native both choose what the machine does; leave one out\n",
+    );
+    expect(await refused("--set", "format=npt")).toBe(
+      "nestwalk: --technique and --set format=npt both choose what the machine does; leave one out\n",
+    );
+    expect(await refused("--config", file)).toBe(
+      `nestwalk: --technique and format in ${file} both choose what the machine does; leave one out\n`,
+    );
+  });
+
+  it("takes a machine of a result as a configuration", async () => {
+    const file = join(dir, "machine.json");
+    for (const args of [
+      ["--cpu", "golden-cove", "-t", "shadow"],
+      ["--cpu", "zen5", "-t", "npt", "--host-page", "2m", "--set", "clock.window=64"],
+      ["--set", "caches.data=true", "-t", "native"],
+    ]) {
+      const first = JSON.parse((await nestwalk(["run", trace, "--json", "-", ...args])).stdout) as Result;
+      writeFileSync(file, JSON.stringify(first.machines[0]!.config));
+      const again = await nestwalk(["run", trace, "--json", "-", "--config", file]);
+      expect([again.code, again.stderr]).toEqual([0, ""]);
+      expect(JSON.parse(again.stdout).machines).toEqual(first.machines);
+    }
   });
 
   it("puts direct options above --set, --set above the file, the file above the preset", async () => {
@@ -118,7 +165,7 @@ describe("what is written", () => {
     ]);
     expect(json(run.stdout).config).toEqual({
       command: "run",
-      technique: ["ept"],
+      technique: ["npt"],
       cpu: "zen4",
       set: ["seed=3"],
       hostPage: "2m",
@@ -134,14 +181,36 @@ describe("what is written", () => {
     expect(await escapes({ tty: true, env: { TERM: "dumb" } })).toBe(false);
   });
 
-  it("says when a file cannot be written", async () => {
-    const path = join(dir, "none", "out.json");
-    const run = await nestwalk(["run", trace, "--quiet", "--json", path]);
-    expect(run).toEqual({
-      code: 1,
-      stdout: "",
-      stderr: `nestwalk: ${path} cannot be written (its folder does not exist); nothing was left behind\n`,
-    });
+  it("says before the replay when a file cannot be written", async () => {
+    const refused = async (path: string) => {
+      const run = await nestwalk(["run", trace, "--quiet", "--json", path], {
+        compare: () => Promise.reject(new Error("the replay began")),
+      });
+      expect([run.code, run.stdout]).toEqual([1, ""]);
+      return run.stderr;
+    };
+    const said = (path: string, why: string) =>
+      `nestwalk: ${path} cannot be written (${why}); nothing was left behind\n`;
+    const missing = join(dir, "none", "out.json");
+    expect(await refused(missing)).toBe(said(missing, "its folder does not exist"));
+    expect(await refused(dir)).toBe(said(dir, "it is a folder"));
+    expect(await refused(`${dir}/new/`)).toBe(said(`${dir}/new/`, "it is a folder"));
+    expect(await refused(`${trace}/x`)).toBe(said(`${trace}/x`, "part of its path is a file"));
+  });
+
+  it("shows what a trace says of itself without its control characters", async () => {
+    const path = join(dir, "evil\x1b[31m\n.pgrec");
+    const meta = "six\x1b]0;teen\x07\npages\u202e";
+    writeFileSync(path, pgrec1File(pagesGuest(2), { ram_mb: 64, fetch: "insn", meta }));
+    const { code, stdout, stderr } = await nestwalk(["run", path]);
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout.split("\n")[0]).toBe(
+      `${dir}/evil\\x1b[31m\\n.pgrec: 34 accesses, ${stdout.match(/, (\d+) events/)![1]} events`,
+    );
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there
+    expect(stdout).not.toMatch(/[\x00-\x09\x0b-\x1f\u202e]/);
+    const missing = await nestwalk(["run", join(dir, "no\nsuch\x1bfile")]);
+    expect(missing.stderr).toBe(`nestwalk: ${dir}/no\\nsuch\\x1bfile does not exist; check the path\n`);
   });
 
   it("fails, after the result, when a law is broken or the recording contradicted", async () => {

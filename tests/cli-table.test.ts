@@ -34,6 +34,7 @@ function machine(name: TechniqueName, walk: number, exits: [string, number, numb
     counters: {
       accesses: 2_000_000,
       walks: 1_000,
+      walksFaulted: exits.length * 5,
       tableReferences: walk / 10,
       walkReferencesMax: 4,
       exits: exits.reduce((n, [, count]) => n + count, 0),
@@ -84,28 +85,29 @@ describe("the comparison table", () => {
     expect(comparisonTable(result(native, ept))).toEqual([
       "guest.nwt: 2,000,000 accesses, 2,000,100 events",
       "sort (Debian 12, Linux 6.1)",
-      "CPU skylake-sp; host pages of 4k; page tables in caches; window 1",
+      "CPU skylake-sp, ept; host pages of 4k; page-table lines cached, data accesses not; window 1",
       "",
-      "                                     native            ept",
-      "accesses                          2,000,000      2,000,000",
+      "                                 native        ept",
+      "accesses                      2,000,000  2,000,000",
       "TLB hits",
-      "  L1D                               99.83 %        99.83 %",
-      "  L1I                              100.00 %       100.00 %",
-      "  L2                                50.00 %        50.00 %",
-      "page walks                            1,000          1,000",
-      "  per 1,000 accesses                  0.500          0.500",
-      "references per walk, mean              2.00          10.00",
-      "references per walk, maximum              4              4",
-      "VM exits                                  0             13",
-      "  ept_violation                           0             12",
-      "  cpuid                                   0              1",
-      "cycles                            2,029,000      2,134,500",
-      "  per access                          1.014          1.067",
-      "    issue                             1.000          1.000",
-      "    second-level TLB                  0.004          0.004",
-      "    page walks                        0.010          0.050",
-      "    exits, hypervisor                     -          0.013",
-      "overhead against native                   -         +5.2 %",
+      "  L1D                           99.83 %    99.83 %",
+      "  L1I                          100.00 %   100.00 %",
+      "  L2                            50.00 %    50.00 %",
+      "page walks                        1,000      1,000",
+      "  faulted or exited                   0         10",
+      "  per 1,000 accesses              0.500      0.500",
+      "references per walk, mean          2.00      10.00",
+      "references per walk, maximum          4          4",
+      "VM exits                              0         13",
+      "  ept_violation                       0         12",
+      "  cpuid                               0          1",
+      "cycles                        2,029,000  2,134,500",
+      "  per access                      1.014      1.067",
+      "    issue                         1.000      1.000",
+      "    second-level TLB              0.004      0.004",
+      "    page walks                    0.010      0.050",
+      "    exits, hypervisor                 -      0.013",
+      "overhead against native               -     +5.2 %",
       "",
       "Conservation laws: all 3 hold.",
       "Oracle: 2,000,000 accesses checked against the recorded mapping, 0 mismatches in every machine.",
@@ -118,6 +120,81 @@ describe("the comparison table", () => {
     expect(lines.at(-1)).toBe(
       "Oracle: 2,000,000 accesses checked against the recorded mapping, 0 mismatches.",
     );
+  });
+
+  it("leaves out what is nothing in every machine", () => {
+    const labels = comparisonTable(result(native)).map((line) => line.slice(0, 28).trim());
+    expect(labels).toContain("page walks");
+    for (const nothing of ["VM exits", "faulted or exited", "exits, hypervisor", "waiting for a walker"])
+      expect(labels).not.toContain(nothing);
+  });
+
+  it("shows no rate of a TLB that is not there", () => {
+    const config = { ...ept.config, tlb: { ...ept.config.tlb, l2: [] } };
+    const without = {
+      ...ept,
+      config,
+      structures: { ...ept.structures, l2: structure(2_000, 0), l1i: structure(0, 0) },
+    };
+    const lines = comparisonTable(result(native, without));
+    expect(lines.find((line) => line.startsWith("  L2 "))).toBe(
+      "  L2                            50.00 %          -",
+    );
+    expect(lines.find((line) => line.startsWith("  L1I "))).toBe(
+      "  L1I                          100.00 %          -",
+    );
+  });
+
+  it("puts four techniques side by side in 80 columns", () => {
+    const large = (name: TechniqueName) => {
+      const one = machine(name, 20_000);
+      one.cycles.total = 123_456_789;
+      return one;
+    };
+    const four = result(large("native"), large("shadow"), large("ept"), large("npt"));
+    const lines = comparisonTable(four, { width: 80 });
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect(lines.some((line) => /native +shadow +ept +npt$/.test(line))).toBe(true);
+    expect(lines.some((line) => line.startsWith("CPU skylake-sp, ept and npt; host pages of 4k; "))).toBe(
+      true,
+    );
+  });
+
+  it("says what is cached", () => {
+    const said = (caches: Partial<MachineResult["config"]["caches"]>) => {
+      const config = { ...native.config, caches: { ...native.config.caches, ...caches } };
+      return comparisonTable(result({ ...native, config }))[2];
+    };
+    const line = (what: string) => `CPU skylake-sp; host pages of 4k; ${what}; window 1`;
+    expect(said({})).toBe(line("page-table lines cached, data accesses not"));
+    expect(said({ data: true })).toBe(line("page-table lines cached, data accesses too"));
+    expect(said({ enabled: false })).toBe(line("no caches, 30 cycles a reference"));
+  });
+
+  it("says what a trace is of, whatever its header holds", () => {
+    const heading = (recorded: Record<string, unknown>, format = "nwt") => {
+      const one = result(native);
+      one.trace = { ...one.trace, file: "a\x1b[2J\nb", format, recorded };
+      const lines = comparisonTable(one);
+      return lines.slice(
+        0,
+        lines.findIndex((line) => line.startsWith("CPU")),
+      );
+    };
+    const first = "a\\x1b[2J\\nb: 2,000,000 accesses, 2,000,100 events";
+    expect(heading({})).toEqual([first]);
+    expect(heading({ program: { name: "ls" }, guest: 3 })).toEqual([first, '{"name":"ls"} (3)']);
+    expect(heading({ program: "l\x07s\n", kernel: "6.1" })).toEqual([first, "l\\x07s\\n (6.1)"]);
+    expect(heading({ tables: false, program: "ls" }, "lackey")).toEqual([
+      first,
+      "ls",
+      "imported from lackey",
+    ]);
+    expect(heading({ tables: false, source: { format: "champsim", header: {} } })).toEqual([
+      first,
+      "imported from champsim",
+    ]);
+    expect(heading({ program: "x ".repeat(5000) }).join("").length).toBeLessThan(600);
   });
 
   it("stays within the width, and puts what does not fit below", () => {

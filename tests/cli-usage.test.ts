@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { machineSchema } from "../src/config/index.js";
 import { version } from "../src/generated/version.js";
 import { nestwalk } from "./cli/capture.js";
 import { pagesGuest } from "./cli/guest.js";
@@ -29,7 +30,7 @@ describe("help", () => {
       expect(run.stdout).toMatch(new RegExp(`^nestwalk ${command} `));
       expect(run.stdout).toContain("\nExamples\n");
       expect(await nestwalk(["help", command])).toEqual(run);
-      for (const line of run.stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(100);
+      for (const line of run.stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
     }
   });
 
@@ -42,6 +43,8 @@ describe("help", () => {
     expect(await nestwalk(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
   });
 });
+
+const KEYS = Object.keys(machineSchema.shape).join(", ");
 
 describe("a command line that cannot be used exits 2 with one sentence", () => {
   it.each([
@@ -56,6 +59,24 @@ describe("a command line that cannot be used exits 2 with one sentence", () => {
       "--tecnique is not an option of compare; did you mean --technique?",
     ],
     [["compare", trace, "--xyzzy"], "--xyzzy is not an option of compare; see nestwalk compare --help"],
+    [
+      ["compare", trace, "--constructor"],
+      "--constructor is not an option of compare; see nestwalk compare --help",
+    ],
+    [
+      ["compare", trace, "--__proto__=1"],
+      "--__proto__ is not an option of compare; see nestwalk compare --help",
+    ],
+    [
+      ["compare", trace, `--${"x".repeat(100_000)}`],
+      `--${"x".repeat(75)}... is not an option of compare; see nestwalk compare --help`,
+    ],
+    [["__proto__"], "__proto__ is not a command; see nestwalk --help"],
+    [["run", ""], "run was given an empty TRACE; name a file"],
+    [
+      ["run", trace, "--set", "__proto__=1"],
+      `--set __proto__=1: "__proto__" is not a key; the keys are ${KEYS}`,
+    ],
     [["compare", trace, "--json"], "--json needs a value; see nestwalk compare --help"],
     [["compare", trace, "--cpu", "--quiet"], "--cpu needs a value; see nestwalk compare --help"],
     [["compare", trace, "--quiet=yes"], '--quiet takes no value, but was given "yes"'],
@@ -107,6 +128,7 @@ describe("a trace that cannot be used exits 1 with one sentence", () => {
   it.each([
     [["compare", join(dir, "none.nwt")], `${join(dir, "none.nwt")} does not exist; check the path`],
     [["compare", dir], `${dir} is a directory; name a trace file in it`],
+    [["run", `${trace}/`], `${trace}/ does not exist, as part of its path is a file; check the path`],
     [
       ["run", text],
       `${text} is text, not a trace; nestwalk trace formats lists what can be read; text in columns of its own is read with --columns`,

@@ -1,5 +1,5 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
-import { nearest } from "../config/nearest.js";
+import { brief, nearest } from "../config/nearest.js";
 import { UsageError } from "./io.js";
 
 export type OptionSpecs = NonNullable<ParseArgsConfig["options"]>;
@@ -22,14 +22,14 @@ export function parseArguments(command: string, args: readonly string[], options
   const seen = new Set<string>();
   for (const token of tokens) {
     if (token.kind !== "option") continue;
-    const spec = all[token.name];
+    const spec = Object.hasOwn(all, token.name) ? all[token.name] : undefined;
     if (spec === undefined) {
       const near = nearest(token.name, Object.keys(all));
       const advice = near ? `did you mean --${near}?` : `see nestwalk ${command} --help`;
-      throw new UsageError(`${token.rawName} is not an option of ${command}; ${advice}`);
+      throw new UsageError(`${brief(token.rawName)} is not an option of ${command}; ${advice}`);
     }
     if (spec.type === "boolean" && token.value !== undefined)
-      throw new UsageError(`${token.rawName} takes no value, but was given "${token.value}"`);
+      throw new UsageError(`${token.rawName} takes no value, but was given "${brief(token.value)}"`);
     if (spec.type === "string") {
       const lacking = token.value === undefined || token.value === "";
       const swallowed = !token.inlineValue && token.value?.startsWith("-") && token.value !== "-";
@@ -59,7 +59,9 @@ export function positional<N extends string>(
     throw new UsageError(`${command} needs ${missing}: nestwalk ${command} ${names.join(" ")}`);
   if (given.length > names.length)
     throw new UsageError(
-      `${command} takes ${names.length === 0 ? "no argument" : `only ${names.join(" ")}`}, but was also given "${given[names.length]}"`,
+      `${command} takes ${names.length === 0 ? "no argument" : `only ${names.join(" ")}`}, but was also given "${brief(given[names.length]!)}"`,
     );
+  const empty = names.find((_, i) => given[i] === "");
+  if (empty !== undefined) throw new UsageError(`${command} was given an empty ${empty}; name a file`);
   return Object.fromEntries(names.map((name, i) => [name, given[i]])) as Record<N, string>;
 }

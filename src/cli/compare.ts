@@ -8,16 +8,17 @@ virtualize memory, and puts what each paid side by side: TLB hits, page walks an
 references in them, VM exits by reason, cycles. Every access is checked against the
 recorded true mapping.
 
-TRACE is a .nwt or PGREC1 file, plain or gzip-compressed, recognised by its content;
-- is standard input.
+TRACE is recognised by its content, plain or compressed; nestwalk trace formats lists what
+can be read; - is standard input.
 
   -t, --technique LIST native, shadow, ept, npt; separated by commas
-                       (default native,shadow,ept)
+                       (default native,shadow and the CPU vendor's: ept or npt; or native
+                       and what the configuration names as technique)
 ${replayOptionsHelp}
 
 Examples
   nestwalk compare traces/pipe-pti.nwt
-  nestwalk compare traces/pipe-pti.nwt --technique native,shadow,ept,npt --cpu zen4
+  nestwalk compare traces/pipe-pti.nwt -t native,shadow,ept,npt --cpu zen4
   nestwalk compare traces/sqlite.nwt --host-page 2m --set tlb.l2.0.entries=3072
   nestwalk compare traces/sqlite.nwt --json - | jq '.machines[].cycles.total'
 `;
@@ -27,8 +28,7 @@ export function compareCommand(args: readonly string[], io: Io): Promise<number>
     {
       name: "compare",
       help: compareHelp,
-      standard: ["native", "shadow", "ept"],
-      most: Number.POSITIVE_INFINITY,
+      machines: "several",
     },
     args,
     io,

@@ -1,6 +1,8 @@
 import { ConfigError } from "../config/error.js";
-import { nearest } from "../config/nearest.js";
+import { brief, nearest } from "../config/nearest.js";
 import { version } from "../generated/version.js";
+import { printable } from "../report/text.js";
+import { writeHelp } from "./help.js";
 import { FailureError, Interrupted, type Io, UsageError } from "./io.js";
 
 export const mainHelp = `nestwalk: what does virtualization cost a memory access?
@@ -20,11 +22,11 @@ says what each one paid: page walks and the references in them, TLB hits, VM exi
 
 First steps
   nestwalk compare traces/pipe-pti.nwt
-  nestwalk compare traces/pipe-pti.nwt --technique ept,npt --cpu zen4 --host-page 2m
+  nestwalk compare traces/pipe-pti.nwt -t ept,npt --cpu zen4 --host-page 2m
   nestwalk compare traces/pipe-pti.nwt --set clock.window=128 --json result.json
 
 Exit code: 0 done; 1 the trace or the run failed; 2 the command line or the configuration is
-wrong; 130 interrupted.
+wrong; 130 interrupted (129 by SIGHUP, 143 by SIGTERM).
 `;
 
 type Command = (args: readonly string[], io: Io) => Promise<number>;
@@ -44,7 +46,7 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
     return await dispatch(args, io);
   } catch (error) {
     if (error instanceof Interrupted || io.signal.aborted) return 130;
-    io.stderr.write(`nestwalk: ${sentence(error)}\n`);
+    io.stderr.write(`nestwalk: ${inOneLine(sentence(error))}\n`);
     return error instanceof UsageError || error instanceof ConfigError ? 2 : 1;
   }
 }
@@ -53,7 +55,7 @@ async function dispatch(args: readonly string[], io: Io): Promise<number> {
   const [name, ...rest] = args;
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
     if (name === "help" && rest[0] !== undefined) return dispatch([rest[0], "--help"], io);
-    io.stdout.write(mainHelp);
+    writeHelp(io, mainHelp);
     return name === undefined ? 2 : 0;
   }
   if (name === "--version" || name === "-V") {
@@ -68,9 +70,18 @@ async function dispatch(args: readonly string[], io: Io): Promise<number> {
       name.startsWith("-") ? ["help", "version"] : Object.keys(commands),
     );
     const advice = near ? `did you mean ${name.startsWith("-") ? "--" : ""}${near}?` : "see nestwalk --help";
-    throw new UsageError(`${name} is not ${what}; ${advice}`);
+    throw new UsageError(`${brief(name)} is not ${what}; ${advice}`);
   }
   return (await load())(rest, io);
+}
+
+const MOST_CHARACTERS = 2000;
+
+/** A sentence without what would move the cursor, and never endless: its start and its end. */
+function inOneLine(text: string): string {
+  const line = printable(text);
+  if (line.length <= MOST_CHARACTERS) return line;
+  return `${line.slice(0, MOST_CHARACTERS / 2)} ... ${line.slice(-MOST_CHARACTERS / 2)}`;
 }
 
 /** Errors that say what is wrong in a sentence of their own. */
@@ -79,8 +90,8 @@ const SPOKEN = ["TraceError", "ReplayError", "ConfigError"];
 function sentence(error: unknown): string {
   if (error instanceof UsageError || error instanceof FailureError) return error.message;
   const { name, message } = error instanceof Error ? error : { name: "", message: String(error) };
+  if (SPOKEN.includes(name)) return message.replace(/\.$/, "");
   const oneLine = message.split("\n")[0]!;
-  if (SPOKEN.includes(name)) return oneLine.replace(/\.$/, "");
   if (/memory/i.test(message) && (error instanceof RangeError || error instanceof WebAssembly.RuntimeError))
     return `out of memory (${oneLine})`;
   return `an error of nestwalk itself: ${name ? `${name}: ` : ""}${oneLine}; please report it with the command line`;

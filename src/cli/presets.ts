@@ -1,5 +1,7 @@
 import { citedRows, defaultPreset, findPreset, type Preset, presets } from "../config/index.js";
+import { brief } from "../config/nearest.js";
 import { parseArguments } from "./arguments.js";
+import { type Row, writeHelp, writeRows } from "./help.js";
 import { type Io, UsageError } from "./io.js";
 import { jsonText } from "./output.js";
 
@@ -20,11 +22,12 @@ Examples
 export async function presetsCommand(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseArguments("presets", args, { json: { type: "boolean" } });
   if (values.help) {
-    io.stdout.write(presetsHelp);
+    writeHelp(io, presetsHelp);
     return 0;
   }
   const [name, extra] = positionals;
-  if (extra !== undefined) throw new UsageError(`presets takes one NAME, but was also given "${extra}"`);
+  if (extra !== undefined)
+    throw new UsageError(`presets takes one NAME, but was also given "${brief(extra)}"`);
   const chosen = name === undefined ? presets : [findPreset(name)];
   if (values.json) {
     io.stdout.write(
@@ -32,8 +35,7 @@ export async function presetsCommand(args: readonly string[], io: Io): Promise<n
     );
     return 0;
   }
-  const lines = name === undefined ? overview() : details(chosen[0]!);
-  io.stdout.write(`${lines.join("\n")}\n`);
+  writeRows(io, name === undefined ? overview() : details(chosen[0]!));
   return 0;
 }
 
@@ -49,21 +51,23 @@ export function sourcedNumbers(preset: Preset): { published: number; all: number
   return { published: numbers.filter((row) => !isEstimate(row.source)).length, all: numbers.length };
 }
 
-function overview(): string[] {
+function overview(): Row[] {
   const width = Math.max(...presets.map((p) => p.name.length)) + 2;
-  const title = Math.max(...presets.map((p) => p.title.length)) + 2;
   return [
     ...presets.map((p) => {
       const { published, all } = sourcedNumbers(p);
       const standard = p === defaultPreset ? ", the default" : "";
-      return `${p.name.padEnd(width)}${p.title.padEnd(title)}${published} of ${all} numbers published${standard}`;
+      return {
+        left: p.name.padEnd(width),
+        text: `${p.title}: ${published} of ${all} numbers published${standard}`,
+      };
     }),
-    "",
-    "nestwalk presets NAME prints each number with its source.",
+    { left: "", text: "" },
+    { left: "", text: "nestwalk presets NAME prints each number with its source." },
   ];
 }
 
-function details(preset: Preset): string[] {
+function details(preset: Preset): Row[] {
   const rows = citedRows(preset).map((row) => ({
     ...row,
     text: Array.isArray(row.value) ? row.value.join(",") || "none" : String(row.value),
@@ -71,9 +75,12 @@ function details(preset: Preset): string[] {
   const path = Math.max(...rows.map((row) => row.path.length)) + 2;
   const value = Math.max(...rows.map((row) => row.text.length));
   return [
-    `${preset.name}: ${preset.title}`,
-    ...preset.notes.map((note) => `  - ${note}`),
-    "",
-    ...rows.map((row) => `${row.path.padEnd(path)}${row.text.padStart(value)}  ${row.source}`),
+    { left: "", text: `${preset.name}: ${preset.title}` },
+    ...preset.notes.map((note) => ({ left: "  - ", text: note })),
+    { left: "", text: "" },
+    ...rows.map((row) => ({
+      left: `${row.path.padEnd(path)}${row.text.padStart(value)}  `,
+      text: row.source,
+    })),
   ];
 }

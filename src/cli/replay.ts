@@ -1,6 +1,8 @@
 import { readFile } from "node:fs/promises";
 import {
+  type ConfigRequest,
   type MachineConfig,
+  parseAssignment,
   parseConfigFile,
   parseTechniques,
   resolveConfig,
@@ -12,11 +14,13 @@ import { simdSupported } from "../core.js";
 import { openFile } from "../node/files.js";
 import { ansi, plain } from "../report/style.js";
 import { comparisonTable } from "../report/table.js";
+import { printable } from "../report/text.js";
 import type { Result } from "../result.js";
 import { openTrace } from "../trace/open.js";
 import { type OptionSpecs, type Parsed, parseArguments, positional } from "./arguments.js";
+import { writeHelp } from "./help.js";
 import { FailureError, type Io, mayColour, UsageError } from "./io.js";
-import { writeJson } from "./output.js";
+import { mustBeWritable, writeJson } from "./output.js";
 import { startProgress } from "./progress.js";
 
 /** What `compare` and `run` share: options, machines, the replay and what is said of it. */
@@ -47,9 +51,8 @@ Later wins: defaults, CPU preset, --config, --set in order, --technique and --ho
 export interface ReplayCommand {
   name: "compare" | "run";
   help: string;
-  /** Techniques when the user names none; undefined takes the configuration's. */
-  standard: TechniqueName[] | undefined;
-  most: number;
+  /** One machine, whose technique the configuration names, or several. */
+  machines: "one" | "several";
 }
 
 /** Replays a trace through the machines that the arguments describe; returns the exit code. */
@@ -60,7 +63,7 @@ export async function replayCommand(
 ): Promise<number> {
   const parsed = parseArguments(command.name, args, options);
   if (parsed.values.help) {
-    io.stdout.write(command.help);
+    writeHelp(io, command.help);
     return 0;
   }
   const { TRACE } = positional(command.name, parsed.positionals, "TRACE");
@@ -68,6 +71,7 @@ export async function replayCommand(
   const configs = await machines(command, parsed);
   const json = text(parsed, "json");
   const quiet = parsed.values.quiet === true;
+  if (json !== undefined && json !== "-") await mustBeWritable(json);
 
   const trace = await openTrace(await openFile(TRACE), {
     allowTruncated: parsed.values["allow-truncated"] === true,
@@ -84,16 +88,17 @@ export async function replayCommand(
   } finally {
     progress.end();
   }
+  /* Before the table: whoever reads that may stop early. */
+  if (json !== undefined) await writeJson(io, json, result);
   if (!quiet && json !== "-") {
     const paint = mayColour(io, io.stdout) ? ansi : plain;
     const lines = comparisonTable(result, { width: io.stdout.columns, paint });
     io.stdout.write(`${lines.join("\n")}\n`);
   }
-  if (json !== undefined) await writeJson(io, json, result);
   if (trace.truncated) {
     const { offset, events } = trace.truncated;
     io.stderr.write(
-      `nestwalk: ${trace.name} ends at byte ${offset}; its ${events} whole events were replayed\n`,
+      `nestwalk: ${printable(trace.name)} ends at byte ${offset}; its ${events} whole events were replayed\n`,
     );
   }
   judge(result);
@@ -116,8 +121,8 @@ function coreBuild(name: string | undefined): "simd" | "scalar" {
 /** One configuration for each technique. */
 async function machines(command: ReplayCommand, parsed: Parsed): Promise<MachineConfig[]> {
   const technique = text(parsed, "technique");
-  const names = technique === undefined ? command.standard : parseTechniques(technique);
-  if (names && names.length > command.most)
+  const names = technique === undefined ? undefined : parseTechniques(technique);
+  if (names && names.length > 1 && command.machines === "one")
     throw new UsageError(
       `run replays one machine, but --technique names ${names.length}; use nestwalk compare`,
     );
@@ -129,7 +134,27 @@ async function machines(command: ReplayCommand, parsed: Parsed): Promise<Machine
     set: parsed.values.set as string[] | undefined,
   };
   const direct = page === undefined ? [] : [{ option: "--host-page", path: "host.page", value: page }];
-  if (names === undefined) return [resolveConfig({ ...base, options: direct })];
+  const chosenBy = whatChooses(base);
+  if (names && chosenBy)
+    throw new UsageError(`--technique and ${chosenBy} both choose what the machine does; leave one out`);
+  if (names === undefined) {
+    const config = resolveConfig({ ...base, options: direct });
+    if (command.machines === "one") return [config];
+    return several(base, direct, standardTechniques(config, namesTechnique(base)));
+  }
+  return several(base, direct, names);
+}
+
+type Direct = NonNullable<ConfigRequest["options"]>;
+
+/** What `compare` compares when --technique is not given: all techniques, or native with the one that is configured. */
+function standardTechniques(config: MachineConfig, named: boolean): TechniqueName[] {
+  if (!named) return ["native", "shadow", config.format];
+  const name = techniqueName(config) as TechniqueName;
+  return name === "native" ? [name] : ["native", name];
+}
+
+function several(base: ConfigRequest, direct: Direct, names: readonly TechniqueName[]): MachineConfig[] {
   return names.map((name) =>
     resolveConfig({
       ...base,
@@ -143,6 +168,24 @@ async function machines(command: ReplayCommand, parsed: Parsed): Promise<Machine
       ],
     }),
   );
+}
+
+function has(value: unknown, key: string): boolean {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, key);
+}
+
+function namesTechnique({ file, set = [] }: ConfigRequest): boolean {
+  return has(file?.value, "technique") || set.some((text) => parseAssignment(text).path === "technique");
+}
+
+/** The assignment or the file that names a technique or a format. */
+function whatChooses({ file, set = [] }: ConfigRequest): string | undefined {
+  for (const key of ["technique", "format"]) {
+    const text = set.find((one) => parseAssignment(one).path === key);
+    if (text !== undefined) return `--set ${text}`;
+    if (file && has(file.value, key)) return `${key} in ${file.name}`;
+  }
+  return undefined;
 }
 
 async function configText(path: string): Promise<string> {

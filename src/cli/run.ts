@@ -7,7 +7,7 @@ Replays one recorded guest through one machine and prints what its memory access
 The same as compare, without a second machine to compare with.
 
   -t, --technique NAME native, shadow, ept or npt
-                       (default: what the configuration says; without one, ept)
+                       (default: what the configuration says; else ept, or npt for AMD)
 ${replayOptionsHelp}
 
 Examples
@@ -17,5 +17,5 @@ Examples
 `;
 
 export function runCommand(args: readonly string[], io: Io): Promise<number> {
-  return replayCommand({ name: "run", help: runHelp, standard: undefined, most: 1 }, args, io);
+  return replayCommand({ name: "run", help: runHelp, machines: "one" }, args, io);
 }

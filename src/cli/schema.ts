@@ -1,5 +1,6 @@
 import { allKeys, allowed, jsonSchema } from "../config/index.js";
 import { parseArguments, positional } from "./arguments.js";
+import { type Row, writeHelp, writeRows } from "./help.js";
 import type { Io } from "./io.js";
 import { jsonText } from "./output.js";
 
@@ -18,15 +19,16 @@ Examples
 export async function schemaCommand(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseArguments("schema", args, { keys: { type: "boolean" } });
   if (values.help) {
-    io.stdout.write(schemaHelp);
+    writeHelp(io, schemaHelp);
     return 0;
   }
   positional("schema", positionals);
-  io.stdout.write(values.keys ? `${keyList().join("\n")}\n` : jsonText(jsonSchema()));
+  if (values.keys) writeRows(io, keyList());
+  else io.stdout.write(jsonText(jsonSchema()));
   return 0;
 }
 
-function keyList(): string[] {
+function keyList(): Row[] {
   const rows = allKeys()
     .filter(({ node }) => node.properties === undefined)
     .map(({ path, node }) => {
@@ -35,5 +37,8 @@ function keyList(): string[] {
     });
   const path = Math.max(...rows.map((row) => row.path.length)) + 2;
   const shown = Math.max(...rows.map((row) => row.shown.length)) + 2;
-  return rows.map((row) => `${row.path.padEnd(path)}${row.shown.padEnd(shown)}${row.text}`);
+  return rows.map((row) => ({
+    left: `${row.path.padEnd(path)}${row.shown.padEnd(shown)}`,
+    text: row.text,
+  }));
 }

@@ -1,4 +1,5 @@
 import { counted, grouped } from "../report/numbers.js";
+import { printable } from "../report/text.js";
 import { type CheckReport, checkTrace } from "../trace/tools/check.js";
 import { positional } from "./arguments.js";
 import { FailureError, type Io } from "./io.js";
@@ -43,7 +44,7 @@ export async function checkCommand(args: readonly string[], io: Io): Promise<num
     throw new FailureError(
       `${trace.name} contradicts itself at event ${report.faultEvent ?? report.events}, after ${counted(report.accesses, "access", "accesses")}: ${report.fault}`,
     );
-  if (!parsed.values.json) io.stdout.write(`${trace.name} is good: ${sentence(report)}\n`);
+  if (!parsed.values.json) io.stdout.write(`${printable(trace.name)} is good: ${sentence(report)}\n`);
   warnTruncated(trace, io);
   return 0;
 }

@@ -1,4 +1,5 @@
 import { counted } from "../report/numbers.js";
+import { printable } from "../report/text.js";
 import { exportDrmemtrace } from "../trace/exporters/drmemtrace.js";
 import { exportLackey } from "../trace/exporters/lackey.js";
 import { convertTrace, type TraceSource } from "../trace/index.js";
@@ -111,7 +112,7 @@ async function write(trace: TraceSource, path: string, parsed: Parsed, io: Io): 
     );
     const bytes = await writeFile(path, path.endsWith(".gz") ? gzipped(plain) : plain);
     progress.end();
-    io.stdout.write(`${path}: ${counted(bytes, "byte")}\n`);
+    io.stdout.write(`${printable(path)}: ${counted(bytes, "byte")}\n`);
   } finally {
     progress.end();
   }

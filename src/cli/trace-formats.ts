@@ -1,5 +1,6 @@
 import { compressions, traceFormats } from "../trace/index.js";
 import { parseArguments, positional } from "./arguments.js";
+import { writeHelp } from "./help.js";
 import type { Io } from "./io.js";
 
 export const formatsHelp = `nestwalk trace formats
@@ -11,7 +12,7 @@ decides where the content leaves it open.
 export async function formatsCommand(args: readonly string[], io: Io): Promise<number> {
   const { values, positionals } = parseArguments("trace formats", args, {});
   if (values.help) {
-    io.stdout.write(formatsHelp);
+    writeHelp(io, formatsHelp);
     return 0;
   }
   positional("trace formats", positionals);

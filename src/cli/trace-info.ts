@@ -1,4 +1,5 @@
 import { counted, grouped, percent } from "../report/numbers.js";
+import { headerText, printable } from "../report/text.js";
 import type { TraceSource } from "../trace/index.js";
 import { footprintBytes, type TraceFacts, traceFacts } from "../trace/tools/info.js";
 import { positional } from "./arguments.js";
@@ -105,8 +106,7 @@ function infoLines(trace: TraceSource, sha256: string, facts: TraceFacts): strin
   const shown = new Set(["source", "tables", "addresses", "placement"]);
   for (const [key, value] of Object.entries(recorded)) {
     if (value === undefined || shown.has(key)) continue;
-    if (Array.isArray(value)) for (const item of value) rows.push([key, String(item)]);
-    else rows.push([key, typeof value === "object" ? JSON.stringify(value) : String(value)]);
+    for (const item of Array.isArray(value) ? value : [value]) rows.push([key, headerText(item, 4000)]);
   }
   if (recorded.placement)
     rows.push([
@@ -114,14 +114,17 @@ function infoLines(trace: TraceSource, sha256: string, facts: TraceFacts): strin
       `${counted(recorded.placement.runs.length, "run")} of ${recorded.placement.pageSize} pages`,
     ]);
   const width = Math.max(...rows.map(([key]) => key.length)) + 2;
-  return [trace.name, ...rows.map(([key, value]) => `  ${key.padEnd(width)}${value}`)];
+  return [
+    printable(trace.name),
+    ...rows.map(([key, value]) => `  ${printable(key).padEnd(width)}${printable(value)}`),
+  ];
 }
 
 function what({ header: { recorded } }: TraceSource): string {
-  const by = recorded.recorder ? ` recorded by ${recorded.recorder}` : "";
+  const by = recorded.recorder ? ` recorded by ${headerText(recorded.recorder)}` : "";
   if (recorded.addresses === "guest-physical") return `accesses to guest-physical addresses${by}`;
   if (recorded.tables === false) {
-    const program = recorded.program ? `, ${recorded.program},` : "";
+    const program = recorded.program ? `, ${headerText(recorded.program)},` : "";
     return `memory accesses of programs${program}${by}, without the kernel`;
   }
   return `a whole guest, kernel and programs,${by || " recorded"} with its page tables`;

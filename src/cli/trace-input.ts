@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { openFile } from "../node/files.js";
+import { printable } from "../report/text.js";
 import {
   type OpenOptions,
   openTrace,
@@ -9,6 +10,7 @@ import {
   traceFormats,
 } from "../trace/index.js";
 import { type OptionSpecs, type Parsed, parseArguments } from "./arguments.js";
+import { writeHelp } from "./help.js";
 import { type Io, UsageError } from "./io.js";
 
 /** How every command that reads a trace is told what the file itself does not say. */
@@ -84,7 +86,7 @@ export function traceArguments(
 ): Parsed | undefined {
   const parsed = parseArguments(`trace ${name}`, args, { ...inputOptions, ...more });
   if (!parsed.values.help) return parsed;
-  io.stdout.write(help);
+  writeHelp(io, help);
   return undefined;
 }
 
@@ -106,6 +108,6 @@ export function count(parsed: Parsed, option: string, least: number): number | u
 export function warnTruncated({ name, truncated }: TraceSource, io: Io): void {
   if (truncated)
     io.stderr.write(
-      `nestwalk: ${name} ends at byte ${truncated.offset}; only its ${truncated.events} whole events were taken\n`,
+      `nestwalk: ${printable(name)} ends at byte ${truncated.offset}; only its ${truncated.events} whole events were taken\n`,
     );
 }

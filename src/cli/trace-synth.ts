@@ -9,6 +9,7 @@ import {
   synthTrace,
 } from "../trace/synth/index.js";
 import { type OptionSpecs, parseArguments } from "./arguments.js";
+import { writeHelp } from "./help.js";
 import { type Io, stopIfInterrupted, UsageError } from "./io.js";
 import { writeFile } from "./output.js";
 
@@ -108,7 +109,7 @@ export async function synthCommand(args: readonly string[], io: Io): Promise<num
   for (const { option } of Object.values(specs)) options[option] = { type: "string" };
   const { values, positionals } = parseArguments("trace synth", args, options);
   if (values.help) {
-    io.stdout.write(synthHelp);
+    writeHelp(io, synthHelp);
     return 0;
   }
   const generator = generatorCalled(positionals);

@@ -1,4 +1,5 @@
 import { nearest } from "../config/nearest.js";
+import { writeHelp } from "./help.js";
 import { type Io, UsageError } from "./io.js";
 
 export const traceHelp = `nestwalk trace COMMAND ...
@@ -45,7 +46,7 @@ const actions: Record<string, () => Promise<Action>> = {
 export async function traceCommand(args: readonly string[], io: Io): Promise<number> {
   const [action, ...rest] = args;
   if (action === "--help" || action === "-h") {
-    io.stdout.write(traceHelp);
+    writeHelp(io, traceHelp);
     return 0;
   }
   const names = Object.keys(actions);

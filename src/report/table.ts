@@ -2,6 +2,7 @@ import { techniqueName } from "../config/technique.js";
 import type { Law, MachineResult, Result, StructureCounts } from "../result.js";
 import { counted, fixed, grouped, overhead, percent } from "./numbers.js";
 import { type Paint, plain, type Tone } from "./style.js";
+import { headerText, printable, wrapped } from "./text.js";
 
 export interface TableOptions {
   /** Columns of the terminal, 0 or undefined if unknown; never more than 100 are used, nor fewer than 40. */
@@ -14,11 +15,13 @@ interface Row {
   label: string;
   cells?: string[];
   tone?: Tone;
+  /** Shown even when it is nothing in every machine. */
+  always?: boolean;
 }
 
 const MOST_WIDTH = 100;
 const LEAST_WIDTH = 40;
-const LEAST_COLUMN = 13;
+const LEAST_COLUMN = 9;
 const GAP = 2;
 
 /** The readable comparison: lines for a terminal. */
@@ -26,7 +29,7 @@ export function comparisonTable(result: Result, options: TableOptions = {}): str
   const paint = options.paint ?? plain;
   const width = Math.max(LEAST_WIDTH, Math.min(options.width || MOST_WIDTH, MOST_WIDTH));
   const lines = [...heading(result, paint, width), ""];
-  const rows = allRows(result);
+  const rows = allRows(result).filter((row) => row.always || !row.cells?.every(isNothing));
   const label = Math.max(...rows.map((row) => row.label.length));
   const cells = result.machines.map((_, i) =>
     Math.max(LEAST_COLUMN, ...rows.map((row) => (row.cells?.[i] ?? "").length)),
@@ -37,6 +40,10 @@ export function comparisonTable(result: Result, options: TableOptions = {}): str
   }
   lines.push(...verdicts(result, paint, width));
   return lines;
+}
+
+function isNothing(cell: string): boolean {
+  return cell === "-" || /^0(\.0+)?$/.test(cell);
 }
 
 /** Machines that fit beside each other, by index; what does not fit comes below. */
@@ -68,25 +75,35 @@ function heading(result: Result, paint: Paint, width: number): string[] {
   const { trace, machines } = result;
   const events = `${counted(trace.accesses, "access", "accesses")}, ${counted(trace.events, "event")}`;
   const { program, guest, kernel } = trace.recorded;
-  const system = [guest, kernel].filter(Boolean).join(", ");
-  const origin = program && system ? `${program} (${system})` : (program ?? system);
-  const setups = [...new Set(machines.map(setup))];
+  const system = [guest, kernel].filter(Boolean).map((value) => headerText(value));
+  const what = program ? headerText(program) : undefined;
+  const origin = what && system.length > 0 ? `${what} (${system.join(", ")})` : (what ?? system.join(", "));
+  const formats = [...new Set(machines.flatMap(({ format }) => format ?? []))].join(" and ");
+  const setups = [...new Set(machines.map((machine) => setup(machine, formats)))];
   const cut = trace.truncated
     ? [`truncated at byte ${grouped(trace.truncated.offset)}: only what is whole was replayed`]
     : [];
   return [
-    paint("title", `${trace.file}: ${events}`),
-    ...[...(origin ? [origin] : []), ...cut, ...(trace.played ? [trace.played.what] : []), ...setups].flatMap(
-      (line) => wrapped(line, width).map((part) => paint("dim", part)),
+    paint("title", `${printable(trace.file)}: ${events}`),
+    ...[...(origin ? [origin] : []), ...cut, ...imported(trace), ...setups].flatMap((line) =>
+      wrapped(line, width).map((part) => paint("dim", part)),
     ),
   ];
 }
 
 /** What the numbers are of, in a line. */
-function setup({ config }: MachineResult): string {
+function setup({ config }: MachineResult, formats: string): string {
   const { cpu, host, clock, caches } = config;
-  const memory = caches.enabled ? "page tables in caches" : `${caches.referenceCycles} cycles a reference`;
-  return `CPU ${cpu}; host pages of ${host.page}; ${memory}; window ${clock.window}`;
+  const cached = `page-table lines cached, data accesses ${caches.data ? "too" : "not"}`;
+  const memory = caches.enabled ? cached : `no caches, ${caches.referenceCycles} cycles a reference`;
+  return `CPU ${cpu}${formats && `, ${formats}`}; host pages of ${host.page}; ${memory}; window ${clock.window}`;
+}
+
+/** That a trace has no page tables of its own, where it comes from, and what was played. */
+function imported({ recorded, format, played }: Result["trace"]): string[] {
+  if (recorded.tables !== false) return [];
+  const from = format === "nwt" ? recorded.source?.format : format;
+  return [...(from ? [`imported from ${headerText(from)}`] : []), ...(played ? [played.what] : [])];
 }
 
 function allRows({ machines }: Result): Row[] {
@@ -100,9 +117,10 @@ function allRows({ machines }: Result): Row[] {
   const native = machines.find((m) => m.technique === "native");
   return [
     { label: "", cells: each(techniqueName), tone: "head" },
-    counter("accesses", "accesses"),
+    { ...counter("accesses", "accesses"), always: true },
     ...hitRates(machines),
-    counter("page walks", "walks"),
+    { ...counter("page walks", "walks"), always: true },
+    counter("  faulted or exited", "walksFaulted"),
     {
       label: "  per 1,000 accesses",
       cells: each((m) => fixed((1000 * (m.counters.walks ?? 0)) / (m.counters.accesses || 1), 3)),
@@ -111,7 +129,7 @@ function allRows({ machines }: Result): Row[] {
     counter("references per walk, maximum", "walkReferencesMax"),
     counter("VM exits", "exits"),
     ...exitRows(machines),
-    { label: "cycles", cells: each((m) => grouped(m.cycles.total)), tone: "head" },
+    { label: "cycles", cells: each((m) => grouped(m.cycles.total)), tone: "head", always: true },
     { label: "  per access", cells: each((m) => perAccess(m, m.cycles.total)) },
     ...partRows(machines, perAccess),
     ...(native === undefined || machines.length < 2
@@ -121,6 +139,7 @@ function allRows({ machines }: Result): Row[] {
             label: "overhead against native",
             cells: each((m) => (m === native ? "-" : overhead(m.cycles.total, native.cycles.total))),
             tone: "head" as const,
+            always: true,
           },
         ]),
   ];
@@ -140,10 +159,12 @@ function hits(s: StructureCounts): number {
 function hitRates(machines: readonly MachineResult[]): Row[] {
   const used = LEVELS.filter(([name]) => machines.some((m) => (m.structures[name]?.lookups ?? 0) > 0));
   if (used.length === 0) return [];
+  const asked = ({ config, structures }: MachineResult, name: (typeof LEVELS)[number][0]) =>
+    config.tlb[name].length === 0 ? undefined : structures[name];
   const rows = used.map(([name, label]) => ({
     label: `  ${label}`,
     cells: machines.map((m) => {
-      const s = m.structures[name];
+      const s = asked(m, name);
       return s === undefined ? "-" : percent(hits(s), s.lookups);
     }),
   }));
@@ -225,20 +246,4 @@ function oracleLines({ machines, trace }: Result, paint: Paint, width: number): 
   for (const m of machines)
     if (m.oracle.first) lines.push(`  first mismatch of ${techniqueName(m)}: ${m.oracle.first}`);
   return lines.flatMap((line) => wrapped(line, width)).map((line) => paint(bad ? "bad" : "good", line));
-}
-
-/** A text in lines of at most `width`, broken at spaces. */
-function wrapped(text: string, width: number): string[] {
-  const lines: string[] = [];
-  const indent = /^ */.exec(text)![0];
-  let line = "";
-  for (const word of text.trim().split(" ")) {
-    if (line !== "" && indent.length + line.length + 1 + word.length > width) {
-      lines.push(indent + line);
-      line = word;
-    } else {
-      line = line === "" ? word : `${line} ${word}`;
-    }
-  }
-  return [...lines, indent + line];
 }
