@@ -393,21 +393,24 @@ describe("info", () => {
 });
 
 describe("export", () => {
-  it.each(["hugepages", "redis"])("%s to drmemtrace and lackey and back has the same accesses", async (name) => {
-    const accesses = async (source: TraceSource) => {
-      let lines = "";
-      for await (const piece of traceText(source, { header: false }))
-        lines += piece.replace(/^(?![FRW] ).*\n/gm, "").replace(/ cpu| device/g, "");
-      return lines;
-    };
-    const from = await accesses(await fixture(name));
-    const drmemtrace = await open(await collect(exportDrmemtrace(await fixture(name))));
-    expect(drmemtrace.format).toBe("drmemtrace");
-    expect((await accesses(drmemtrace)) === from).toBe(true);
-    const lackey = await open(await collect(exportLackey(await fixture(name))));
-    expect(lackey.format).toBe("lackey");
-    expect((await accesses(lackey)) === from).toBe(true);
-  });
+  it.each(["hugepages", "redis"])(
+    "%s to drmemtrace and lackey and back has the same accesses",
+    async (name) => {
+      const accesses = async (source: TraceSource) => {
+        let lines = "";
+        for await (const piece of traceText(source, { header: false }))
+          lines += piece.replace(/^(?![FRW] ).*\n/gm, "").replace(/ cpu| device/g, "");
+        return lines;
+      };
+      const from = await accesses(await fixture(name));
+      const drmemtrace = await open(await collect(exportDrmemtrace(await fixture(name))));
+      expect(drmemtrace.format).toBe("drmemtrace");
+      expect((await accesses(drmemtrace)) === from).toBe(true);
+      const lackey = await open(await collect(exportLackey(await fixture(name))));
+      expect(lackey.format).toBe("lackey");
+      expect((await accesses(lackey)) === from).toBe(true);
+    },
+  );
 
   it("begins a drmemtrace file as DynamoRIO's reader wants it", async () => {
     const source = await open(textFile("==9== Lackey", "I  00001000,4", " S 00002000,8"));

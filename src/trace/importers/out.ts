@@ -1,7 +1,7 @@
 import { EventType, LABEL_BYTES_MAX } from "../records.js";
 
 const ROOM = 512;
-const FIRST_BYTES = 1 << 19;
+const FIRST_BYTES = 1 << 14;
 /** log2 of a size that is a power of two up to 128; -1 for the others. */
 const SHIFT = new Int8Array(256).fill(-1);
 for (let shift = 0; shift <= 7; shift++) SHIFT[1 << shift] = shift;
