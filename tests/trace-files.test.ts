@@ -1,4 +1,15 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -37,6 +48,13 @@ test("what cannot be read is one sentence", async () => {
   );
   expect(await message(join(empty, "x"))).toContain("does not exist, as part of its path is a file");
   rmSync(empty);
+  expect(await message("")).toBe("the path of the trace is empty; name a file, or - for standard input");
+  expect(await message(`${join(dir, "a.pgrec")}/`)).toBe(
+    `${join(dir, "a.pgrec")}/ does not exist, as part of its path is a file; check the path`,
+  );
+  expect(await message(join(dir, "n".repeat(300)))).toMatch(
+    /is longer than a file's name may be; check the path$/,
+  );
 });
 
 test("writing is whole or not at all", async () => {
@@ -53,4 +71,37 @@ test("writing is whole or not at all", async () => {
   );
   expect(readFileSync(to).equals(good)).toBe(true);
   expect(readdirSync(dir).sort()).toEqual(["a.nwt", "a.pgrec"]);
+});
+
+test("what is there keeps its permissions, a link leads on, a device stays one", async () => {
+  const folder = join(dir, "places");
+  mkdirSync(folder);
+  const place = (name: string) => join(folder, name);
+  const bytes = new TextEncoder().encode("new");
+  const text = (name: string) => readFileSync(place(name), "utf8");
+  writeFileSync(place("private"), "old");
+  chmodSync(place("private"), 0o600);
+  await writeFileAtomic(place("private"), [bytes]);
+  expect([text("private"), statSync(place("private")).mode & 0o777]).toEqual(["new", 0o600]);
+  writeFileSync(place("target"), "old");
+  symlinkSync("target", place("link"));
+  symlinkSync("link", place("second"));
+  await writeFileAtomic(place("second"), [bytes]);
+  expect(text("target")).toBe("new");
+  symlinkSync("missing", place("dangling"));
+  await writeFileAtomic(place("dangling"), [bytes]);
+  expect(text("missing")).toBe("new");
+  for (const name of ["link", "second", "dangling"])
+    expect(lstatSync(place(name)).isSymbolicLink()).toBe(true);
+  symlinkSync("loop", place("loop"));
+  await expect(writeFileAtomic(place("loop"), [bytes])).rejects.toMatchObject({ code: "ELOOP" });
+  await writeFileAtomic("/dev/null", [bytes]);
+  expect(statSync("/dev/null").isCharacterDevice()).toBe(true);
+  const long = `${"n".repeat(250)}.nwt`;
+  await writeFileAtomic(place(long), [bytes]);
+  expect(text(long)).toBe("new");
+  await expect(writeFileAtomic(folder, [bytes])).rejects.toMatchObject({ code: "EISDIR" });
+  await expect(writeFileAtomic(`${place("none")}/`, [bytes])).rejects.toMatchObject({ code: "EISDIR" });
+  expect(readdirSync(folder).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+  rmSync(folder, { recursive: true });
 });
