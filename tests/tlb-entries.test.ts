@@ -264,6 +264,30 @@ describe("paging-structure caches", () => {
     expect(m.touch(VA + 0x1000n)).toMatchObject({ ok: true });
   });
 
+  it("remember that a table's page is read-only for the guest: a flag below a cached entry is not set there", () => {
+    const m = new TlbMachine({}, {});
+    const eptp = m.ept();
+    m.mmu.enter(eptp);
+    const root = m.table();
+    m.mmu.load("cr3", root);
+    const table = 0x1_8000_0000n;
+    const host = 0x20_0000_0000n;
+    m.map(root, VA, DATA, ANY);
+    m.mmu.write(m.entryAt(root, VA, 2), table | ANY);
+    m.eptMap(eptp, table, host, 1, 5n);
+    m.eptMap(eptp, DATA, DATA);
+    m.mmu.write(host + 8n, DATA | ANY);
+    m.mmu.write(host + 16n, DATA | P | RW | US);
+    expect(m.touch(VA)).toMatchObject({ ok: true });
+    expect(m.touch(VA + 0x1000n)).toMatchObject({
+      exit: "EPT_VIOLATION",
+      gpa: table + 16n,
+      qualification: 0xab,
+    });
+    expect(m.mmu.read(host + 16n)).toBe(DATA | P | RW | US);
+    expect(m.touch(VA, WRITE)).toMatchObject({ exit: "EPT_VIOLATION", gpa: table + 8n, qualification: 0xab });
+  });
+
   it("hold no large page: a 2 MiB leaf is walked whole", () => {
     const { m, root } = native();
     m.map(root, VA & ~0x1f_ffffn, DATA, ANY, 2);
