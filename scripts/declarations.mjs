@@ -23,30 +23,57 @@ export function members(source, name) {
   return out;
 }
 
-function described({ name, value, doc }) {
+/** "unit. Sentence." in two; `what` is what the part before the full stop is called. */
+function inTwo(what, { name, value, doc }) {
   const dot = doc.indexOf(". ");
-  return { name, value, unit: doc.slice(0, dot), sentence: doc.slice(dot + 2) };
+  if (dot <= 0) throw new Error(`${name} has no ${what}: its comment is "${doc}", not "${what}. Sentence."`);
+  return { name, value, [what]: doc.slice(0, dot), sentence: doc.slice(dot + 2) };
 }
+
+function inOne({ name, value, doc }) {
+  if (doc === "") throw new Error(`${name} has no comment; it must be a sentence`);
+  return { name, value, sentence: doc };
+}
+
+export const counted = (member) => inTwo("unit", member);
+export const exitReason = (member) => inTwo("codes", member);
+export const structure = inOne;
+
+const TYPES = `export interface Declared {
+  readonly name: string;
+  readonly value: number;
+  readonly sentence: string;
+}
+
+export interface DeclaredCounter extends Declared {
+  readonly unit: string;
+}
+
+/** Intel's basic exit reason and AMD's exit code, such as "0 / 0x4E"; "-" where there is none. */
+export interface DeclaredExitReason extends Declared {
+  readonly codes: string;
+}
+`;
 
 /** The text of src/generated/declarations.ts. */
 export function declarations(folder) {
   const counters = readFileSync(`${folder}/counters.ts`, "utf8");
   const parameters = readFileSync(`${folder}/parameters.ts`, "utf8");
   const tracepoints = readFileSync(`${folder}/tracepoints.ts`, "utf8");
-  const list = (name, rows) =>
-    `export const ${name}: readonly Declared[] = ${JSON.stringify(rows.map(described), null, 2)};\n`;
+  const list = (name, type, rows) =>
+    `export const ${name}: readonly ${type}[] = ${JSON.stringify(rows, null, 2)};\n`;
   const index = (name, rows) =>
     `export const ${name} = {\n${rows.map((m) => `  ${m.name}: ${m.value},`).join("\n")}\n} as const;\n`;
   const parameterRows = members(parameters, "Parameter");
   return [
     "/** Written by scripts/build.mjs from assembly/counters.ts, tracepoints.ts and parameters.ts. */",
-    "export interface Declared {\n  readonly name: string;\n  readonly value: number;\n  readonly unit: string;\n  readonly sentence: string;\n}",
-    list("counters", members(counters, "Counter")),
-    list("exitReasons", members(counters, "ExitReason")),
-    list("structures", members(counters, "Structure")),
-    list("structureCells", members(counters, "StructureCell")),
-    list("tracepoints", members(tracepoints, "Tracepoint")),
-    list("errorFamilies", members(tracepoints, "ErrorFamily")),
+    TYPES,
+    list("counters", "DeclaredCounter", members(counters, "Counter").map(counted)),
+    list("exitReasons", "DeclaredExitReason", members(counters, "ExitReason").map(exitReason)),
+    list("structures", "Declared", members(counters, "Structure").map(structure)),
+    list("structureCells", "DeclaredCounter", members(counters, "StructureCell").map(counted)),
+    list("tracepoints", "DeclaredCounter", members(tracepoints, "Tracepoint").map(counted)),
+    list("errorFamilies", "DeclaredCounter", members(tracepoints, "ErrorFamily").map(counted)),
     index("Counter", members(counters, "Counter")),
     index("Parameter", parameterRows),
     `export const parameterCount = ${Math.max(...parameterRows.map((m) => m.value)) + 1};\n`,

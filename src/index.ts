@@ -1,11 +1,13 @@
 /** nestwalk as a library, in Node and in browsers. Files are in `nestwalk/node`. */
 export { type CompareOptions, compare, type Progress } from "./compare.js";
-export * from "./config/index.js";
 export type { PageSize } from "./config/index.js";
+export * from "./config/index.js";
 export { Core, type CoreBuild, type CoreExports, simdSupported } from "./core.js";
 export {
   counters,
   type Declared,
+  type DeclaredCounter,
+  type DeclaredExitReason,
   exitReasons,
   structureCells,
   structures,

@@ -113,9 +113,9 @@ const cacheLevel = (text: string, standard: CacheLevel) =>
 const handlerCycles = z
   .strictObject(
     Object.fromEntries(
-      exitReasons.map(({ name, unit, sentence }) => [
+      exitReasons.map(({ name, codes, sentence }) => [
         name,
-        cycles(`${sentence.replace(/\.$/, "")} (${unit})`).default(cpu.exits.handlerCycles[name] ?? 0),
+        cycles(`${sentence.replace(/\.$/, "")} (${codes})`).default(cpu.exits.handlerCycles[name] ?? 0),
       ]),
     ),
   )
@@ -134,7 +134,9 @@ export const machineSchema = z
       .default("nested"),
     format: z
       .enum(["ept", "npt"])
-      .describe("Second stage of nested paging: Intel EPT (SDM 3C 29.3) or AMD NPT (APM 2 15.25).")
+      .describe(
+        "Second stage of nested paging: Intel EPT (SDM 3C 29.3) or AMD NPT (APM 2 15.25), the default for AMD.",
+      )
       .default("ept"),
     cpu: z
       .string()
