@@ -521,6 +521,9 @@ address_mapping { physical_address: 0x600000 }`;
   });
 
   it("says what is wrong with them", async () => {
+    expect(() => parseV2p("v", "a { page_size: 4096 } b { page_size: 0x200000 }")).toThrow(
+      "v is no v2p.textproto: its groups have different page sizes",
+    );
     expect(() => parseV2p("v", "page_size: 4096")).toThrow("v is no v2p.textproto: it holds no mapping");
     expect(() => parsePageSizes("p", "1000 2000 2m")).toThrow(
       'p is no page-size map: line 1 does not begin and end at multiples of 2m; write "FROM TO 4k|2m|1g" with hexadecimal addresses, or "default 4k|2m|1g"',

@@ -82,8 +82,8 @@ export function parsePageSizes(name: string, text: string): PageSizes {
 }
 
 /**
- * DynamoRIO's v2p.textproto (clients/drcachesim/reader/v2p_reader.h): `page_size: N` and blocks
- * `address_mapping { virtual_address: N physical_address: N }`, where a missing address is 0.
+ * DynamoRIO's v2p.textproto (clients/drcachesim/reader/v2p_reader.cpp): `page_size: N` and blocks
+ * `address_mapping { virtual_address: N physical_address: N }`, perhaps in groups, where a missing address is 0.
  */
 export function parseV2p(name: string, text: string): Placement {
   const clean = text.replace(/#[^\n]*/g, "");
@@ -92,8 +92,12 @@ export function parseV2p(name: string, text: string): Placement {
       `${name} is no v2p.textproto: ${what}; it has "page_size: N" and blocks "address_mapping { virtual_address: N physical_address: N }"`,
       { kind: "corrupt" },
     );
-  const size = /\bpage_size\s*:\s*(0x[0-9a-f]+|\d+)/i.exec(clean)?.[1];
-  const pageSize = sizeOf(size === undefined ? "4096" : String(Number(size)));
+  const sizes = [...clean.matchAll(/\bpage_size\s*:\s*(0x[0-9a-f]{1,16}|\d{1,20})/gi)].map(([, n]) =>
+    Number(n),
+  );
+  const [size = 4096] = sizes;
+  if (sizes.some((other) => other !== size)) throw fail("its groups have different page sizes");
+  const pageSize = sizeOf(String(size));
   if (!pageSize) throw fail(`its page size ${size} is not 4096, 2 MiB or 1 GiB`);
   const bytes = BYTES[pageSize];
   const pages: [bigint, bigint][] = [];

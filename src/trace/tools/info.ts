@@ -119,11 +119,11 @@ export async function traceFacts(
   onSlice: (accesses: number) => void = () => {},
 ): Promise<TraceFacts> {
   const facts = new Facts(trace.header.recorded.tables !== false);
-  let vectors = 0;
+  let pageFaults = 0;
   const visitor = {
     access: facts.access.bind(facts),
     event: (event: GuestEvent) => {
-      if (event.type === EventType.EXC && event.values[0] === 14n) vectors++;
+      if (event.type === EventType.EXC && event.values[0] === 14n) pageFaults++;
       facts.event(event);
     },
   };
@@ -147,7 +147,7 @@ export async function traceFacts(
     tableWrites: by[EventType.PTW]!,
     invalidations: by[EventType.INVLPG]! + by[EventType.INVPCID]!,
     exceptions: by[EventType.EXC]!,
-    pageFaults: vectors,
+    pageFaults,
     modes: [...facts.modes],
     labels: facts.labels,
   };
