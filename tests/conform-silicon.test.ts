@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { resolveConfig } from "../src/config/index.js";
 import { chase } from "../src/conform/silicon/chase.js";
-import { knees } from "../src/conform/silicon/errors.js";
+import { compareKnees, errorsOf, knees } from "../src/conform/silicon/errors.js";
 import { armOf } from "../src/conform/silicon/experiments.js";
+import { latencies } from "../src/conform/silicon/latency.js";
 import { hashLow, permutation } from "../src/conform/silicon/random.js";
+import { columnsOf } from "../src/conform/silicon/tables.js";
 
 const zen5 = resolveConfig({ cpu: "zen5", set: ["technique=nested", "format=npt"] });
 
@@ -37,6 +39,52 @@ describe("Zen 5 under nested paging", () => {
     };
     expect(walk("huge2m", 112, 4 + 7)).toBeCloseTo(41, -1);
     expect(walk("huge1g", 112, 4 + 7)).toBeCloseTo(38, -1);
+  });
+});
+
+describe("native latencies, a node a page", () => {
+  const sets = [32, 48, 256, 384, 1024, 2048, 4096];
+  it.each([
+    ["skylake-sp", [4, 14, 14, 23, 23, 75, 75]],
+    ["zen2", [4, 12, 12, 19, 48, 48, 48]],
+  ] as const)(
+    "%s: the first-level TLB, L2 and the second-level TLB are left where they were measured",
+    (cpu, cycles) => {
+      const { points, broken } = latencies("Random_Full", 4096, sets, resolveConfig({ cpu }));
+      expect(broken).toEqual([]);
+      for (const [i, point] of points.entries())
+        expect(Math.abs(point.cycles - cycles[i]!), `${point.n} KiB`).toBeLessThan(1);
+    },
+  );
+});
+
+describe("measured tables", () => {
+  const csv = "N,a:cyc_min,a:cyc_med_of_run_min,a:ticks_min,b:cyc_min\n16,4,4.1,2,\n20,4,9,2,7.5\n";
+
+  it("have a column per arm, its points and how much they move", () => {
+    expect(columnsOf("exp2", csv)).toEqual([
+      {
+        experiment: "exp2",
+        name: "a",
+        points: [
+          { n: 16, cycles: 4, spread: 4.1 },
+          { n: 20, cycles: 4, spread: 9 },
+        ],
+      },
+      { experiment: "exp2", name: "b", points: [{ n: 20, cycles: 7.5, spread: 7.5 }] },
+    ]);
+  });
+
+  it("are compared point by point, and knee by knee within one step", () => {
+    const measured = [4, 4, 4, 4, 9, 10, 10, 10, 14].map((cycles, i) => ({
+      n: i + 1,
+      cycles,
+      spread: i === 8 ? 20 : cycles,
+    }));
+    const model = [4, 4, 4, 4, 4, 10, 10, 10, 11].map((cycles, i) => ({ n: i + 1, cycles }));
+    expect(compareKnees(measured, model)).toEqual({ measured: [5], model: [6, 9], met: [5] });
+    const errors = errorsOf(measured, model);
+    expect(errors).toMatchObject({ median: 0, points: 9, worst: { n: 5, measured: 9, model: 4 } });
   });
 });
 

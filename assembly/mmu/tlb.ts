@@ -170,7 +170,9 @@ export class TlbLevel {
       if (holders++ === 0) first = array;
     }
     if (holders <= 1) return first;
-    let nth = <u32>((va >> sizeShift(size)) >> first.setBits) % holders;
+    /* A group goes where its pages go. */
+    const shift = sizeShift(size === SIZE_GROUP ? SIZE_4K : size);
+    let nth = <u32>((va >> shift) >> first.setBits) % holders;
     for (let i: u32 = 0; i < this.length; ++i) {
       const array = this.array(i);
       if (!(array.sizes & wanted)) continue;
