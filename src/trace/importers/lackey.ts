@@ -18,6 +18,8 @@ const [I, SPACE, COMMA, NEWLINE, RETURN] = [73, 32, 44, 10, 13];
 const [FETCH, LOAD, STORE, MODIFY] = [0x20_20_49, 0x20_4c_20, 0x20_53_20, 0x20_4d_20];
 // What ends a line with a size of one digit: "," a digit "\n".
 const [ENDS, ONE_DIGIT] = [0x0a_00_2c, 0xff_00_ff];
+// And with one of two.
+const [ENDS_LATER, TWO_DIGITS] = [0x0a_00_00_2c, 0xff00_00ff | 0];
 
 /** The value of four hexadecimal digits, the first in the lowest byte; -1 when one is none. */
 function nibbles(x: number): number {
@@ -100,19 +102,22 @@ class LackeyDecoder implements Decoder {
       let good = (upper | lower) >= 0;
       let p = at + 11;
       let tail = view.getInt32(p, true);
-      if ((tail & ONE_DIGIT) !== ENDS) {
+      for (let pairs = 0; pairs < 4 && (tail & ONE_DIGIT) !== ENDS; pairs++) {
         const next = HEX[tail & 255]!;
         const last = HEX[(tail >>> 8) & 255]!;
-        if ((next | last) < 16) {
-          hi = lo >>> 24;
-          lo = (lo << 8) | (next << 4) | last;
-          p += 2;
-          tail = view.getInt32(p, true);
-        }
+        if ((next | last) > 15) break;
+        hi = (hi << 8) | (lo >>> 24);
+        lo = (lo << 8) | (next << 4) | last;
+        p += 2;
+        tail = view.getInt32(p, true);
       }
       let size = ((tail >>> 8) & 255) - 48;
+      const units = ((tail >>> 16) & 255) - 48;
       if ((tail & ONE_DIGIT) === ENDS && size >>> 0 < 10) p += 3;
-      else {
+      else if ((tail & TWO_DIGITS) === ENDS_LATER && size >>> 0 < 10 && units >>> 0 < 10) {
+        size = size * 10 + units;
+        p += 4;
+      } else {
         // Other numbers of digits.
         let digit = HEX[b[p]!]!;
         for (; digit < 16; digit = HEX[b[++p]!]!) {
