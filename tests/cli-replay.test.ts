@@ -172,6 +172,27 @@ describe("what is written", () => {
     });
   });
 
+  it("takes what a trace leaves open, and says so", async () => {
+    const path = join(dir, "columns.txt");
+    writeFileSync(path, "7;401000;R\n7;402008;W\n".repeat(40));
+    const refused = await nestwalk(["run", path]);
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("--columns")]);
+    const run = await nestwalk([
+      "run",
+      path,
+      "--columns",
+      "pid,hex,kind",
+      "--page-sizes",
+      "2m",
+      "--json",
+      "-",
+    ]);
+    expect([run.code, run.stderr]).toEqual([0, ""]);
+    const { config, trace: described } = json(run.stdout);
+    expect(config).toEqual({ command: "run", technique: ["ept"], columns: "pid,hex,kind", pageSizes: "2m" });
+    expect(described.recorded.pageSizes).toBe("2m");
+  });
+
   it("is coloured only on a terminal that may be", async () => {
     const escapes = async (world: Parameters<typeof nestwalk>[1]) =>
       (await nestwalk(["run", trace], world)).stdout.includes("\x1b[");

@@ -11,17 +11,16 @@ import {
   techniqueName,
 } from "../config/index.js";
 import { simdSupported } from "../core.js";
-import { openFile } from "../node/files.js";
 import { ansi, plain } from "../report/style.js";
 import { comparisonTable } from "../report/table.js";
 import { printable } from "../report/text.js";
 import type { Result } from "../result.js";
-import { openTrace } from "../trace/open.js";
 import { type OptionSpecs, type Parsed, parseArguments, positional } from "./arguments.js";
 import { writeHelp } from "./help.js";
 import { FailureError, type Io, mayColour, UsageError } from "./io.js";
 import { mustBeWritable, writeJson } from "./output.js";
 import { startProgress } from "./progress.js";
+import { inputOptions, inputOptionsHelp, openInput } from "./trace-input.js";
 
 /** What `compare` and `run` share: options, machines, the replay and what is said of it. */
 
@@ -33,7 +32,7 @@ const options: OptionSpecs = {
   set: { type: "string", multiple: true },
   json: { type: "string" },
   quiet: { type: "boolean", short: "q" },
-  "allow-truncated": { type: "boolean" },
+  ...inputOptions,
   core: { type: "string" },
 };
 
@@ -43,8 +42,10 @@ export const replayOptionsHelp = `  --cpu PRESET         CPU to model (default s
   --set KEY=VALUE      one key, such as clock.window=128; may be repeated
   --json FILE          write the result as JSON; - writes it, and nothing else, to stdout
   -q, --quiet          no table and no progress line
-  --allow-truncated    replay a trace that was cut short as far as it is whole
   --core simd|scalar   build of the core (default: simd where the engine has it); same results
+
+How to read TRACE, where it leaves that open
+${inputOptionsHelp}
 
 Later wins: defaults, CPU preset, --config, --set in order, --technique and --host-page.`;
 
@@ -73,9 +74,7 @@ export async function replayCommand(
   const quiet = parsed.values.quiet === true;
   if (json !== undefined && json !== "-") await mustBeWritable(json);
 
-  const trace = await openTrace(await openFile(TRACE), {
-    allowTruncated: parsed.values["allow-truncated"] === true,
-  });
+  const trace = await openInput(TRACE, parsed);
   const progress = startProgress(io, configs.length, quiet);
   const compare = io.compare ?? (await import("../compare.js")).compare;
   let result: Result;
@@ -201,7 +200,9 @@ async function configText(path: string): Promise<string> {
 
 /** What the result says was asked for: what changes its numbers, not where it goes. */
 function asked(command: string, parsed: Parsed, configs: readonly MachineConfig[]): Record<string, unknown> {
-  const { cpu, config, set, "host-page": hostPage } = parsed.values;
+  const { cpu, config, set, "host-page": hostPage, from, columns, addresses, v2p } = parsed.values;
+  const pageSizes = parsed.values["page-sizes"];
+  const input = { from, columns, addresses, pageSizes, v2p };
   return {
     command,
     technique: configs.map(techniqueName),
@@ -209,6 +210,7 @@ function asked(command: string, parsed: Parsed, configs: readonly MachineConfig[
     ...(config === undefined ? {} : { config }),
     ...(set === undefined ? {} : { set }),
     ...(hostPage === undefined ? {} : { hostPage }),
+    ...Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)),
   };
 }
 
