@@ -25,7 +25,7 @@ let stride: u32 = 64;
 let event: u64 = 0;
 
 /** What the kernel does now is done before the program runs: it costs nothing and is no access. */
-let quiet = false;
+export let quiet: bool = false;
 
 export function setQuiet(yes: bool): void {
   quiet = yes;

@@ -14,7 +14,6 @@ import {
   stateOf,
   ZERO,
 } from "./mapping";
-import { queuePage } from "./page-queue";
 import { freeTable, levels, makeEntry } from "./page-tables";
 import { createProcess, flushAll, forgetProcess, Process, releaseRoot } from "./process";
 
@@ -68,7 +67,6 @@ function copyPageEntry(parent: Process, child: Process, at: u64, entry: u64, vpn
   storeEntry(to, entry & ~(WRITABLE | ACCESSED));
   if (state & ZERO) return;
   share(frameIn(state), 1);
-  queuePage(child.space, vpn, false);
 }
 
 /** Linux: `copy_huge_pmd`. */
@@ -85,7 +83,6 @@ function copyHugeEntry(parent: Process, child: Process, at: u64, entry: u64, vpn
   storeEntry(to, entry & ~(WRITABLE | ACCESSED));
   if (state & ZERO) return;
   share(frameIn(state), 512);
-  queuePage(child.space, vpn, true);
 }
 
 /** The process, which does not run, ends: its pages and then its tables are free. Linux: `unmap_vmas`, `free_pgtables`. */

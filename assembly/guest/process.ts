@@ -26,6 +26,8 @@ const processes = newMap64(1 << 6);
 /** By number. */
 const byNumber = newMap64(1 << 6);
 let made: u32 = 0;
+/** Number of the process that ended last, if no other has it. */
+let freeNumber: u32 = 0;
 
 export let current: Process = changetype<Process>(0);
 
@@ -65,7 +67,7 @@ export function createProcess(): Process {
   const root = allocate(isolated ? 1 : 0);
   if (root === NO_FRAME) return changetype<Process>(0);
   const p = new Process();
-  p.number = ++made;
+  p.number = newNumber();
   p.root = root;
   p.userRoot = isolated ? root + 1 : root;
   p.space = spaceBits(p.number);
@@ -100,9 +102,20 @@ export function releaseRoot(p: Process): void {
   release(p.root, isolated ? 1 : 0);
 }
 
+/** The process is no more, and its number is free for another. */
 export function forgetProcess(p: Process): void {
+  for (let i: u32 = 0; i < ASIDS; ++i) if (asidOwner[i] === p.number) asidOwner[i] = 0;
   byNumber.set(p.number, 0);
+  freeNumber = p.number;
   heap.free(changetype<usize>(p));
+}
+
+/** A number for a new process: that of the one that ended last, so that a fork now and again uses up none. */
+function newNumber(): u32 {
+  if (freeNumber === 0) return ++made;
+  const number = freeNumber;
+  freeNumber = 0;
+  return number;
 }
 
 /** The process that the trace calls `id`, made when it first runs. */

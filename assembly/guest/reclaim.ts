@@ -1,7 +1,7 @@
 import { add, Counter } from "../counters";
-import { storeEntry } from "./direct-map";
+import { quiet, storeEntry } from "./direct-map";
 import { splitHuge } from "./faults";
-import { unshare } from "./frames";
+import { isShared, unshare } from "./frames";
 import {
   frameIn,
   hugeStateOf,
@@ -16,7 +16,7 @@ import {
   stateOf,
   ZERO,
 } from "./mapping";
-import { isHuge, nextPage, pageNumber, processNumber, queuedPages } from "./page-queue";
+import { isHuge, nextPage, pageNumber, processNumber, queuedPages, queuePage } from "./page-queue";
 import { findEntry } from "./page-tables";
 import { flushAll, Process, processOf } from "./process";
 
@@ -33,9 +33,9 @@ export function configureReclaim(yes: bool): void {
   enabled = yes;
 }
 
-/** Takes about `pages` small pages; returns how many. */
+/** Takes about `pages` small pages; returns how many. None before the program runs: a page goes by stores and flushes. */
 export function reclaim(pages: u32): u32 {
-  if (!enabled || running) return 0;
+  if (!enabled || running || quiet) return 0;
   running = true;
   let taken: u32 = 0;
   let last = changetype<Process>(0);
@@ -57,7 +57,7 @@ export function reclaim(pages: u32): u32 {
 /** Linux: `try_to_unmap_one`. A file's page is only dropped. */
 function evict(p: Process, vpn: u64): u32 {
   const state = stateOf(p.space, vpn);
-  if (!(state & MAPPED) || (state & ZERO) !== 0) return 0;
+  if (!(state & MAPPED) || (state & ZERO) !== 0 || isKept(p, vpn, state, 1)) return 0;
   const at = findEntry(p, vpn << 12, 1);
   storeEntry(at, 0);
   if (state & OF_FILE) setState(p.space, vpn, 0);
@@ -69,6 +69,13 @@ function evict(p: Process, vpn: u64): u32 {
   return 1;
 }
 
+/** A page that other mappings share would not be free without this one: its turn comes again. */
+function isKept(p: Process, vpn: u64, state: u64, frames: u32): bool {
+  if (!isShared(frameIn(state), frames)) return false;
+  queuePage(p.space, vpn, frames !== 1);
+  return true;
+}
+
 /** An entry that is not present and names a place on the swap device. */
 function swapEntry(): u64 {
   return ++slots << 14;
@@ -77,7 +84,7 @@ function swapEntry(): u64 {
 /** A huge page is split (TTU_SPLIT_HUGE_PMD), or goes whole where there is no memory for its table. */
 function evictHuge(p: Process, first: u64): u32 {
   const state = hugeStateOf(p.space, first);
-  if (!(state & MAPPED) || (state & ZERO) !== 0) return 0;
+  if (!(state & MAPPED) || (state & ZERO) !== 0 || isKept(p, first, state, 512)) return 0;
   let taken: u32 = 0;
   if (splitHuge(p, first)) {
     for (let i: u64 = 0; i < 512; ++i) taken += evict(p, first + i);
