@@ -10,8 +10,14 @@ import { scatter } from "./silicon/random.js";
  * entry. Addresses are exact in a double: none reaches 2^53.
  */
 
+interface Flags {
+  table: number;
+  leaf: number;
+}
 /** Present, writable, user, accessed and dirty: no walk has a flag to set. */
-const FLAGS = 0x67;
+const ORDINARY: Flags = { table: 0x67, leaf: 0x67 };
+/** The same of EPT: all rights, write-back, accessed and dirty. */
+const EPT: Flags = { table: 0x107, leaf: 0x337 };
 const LARGE = 0x80;
 const PAGE = 4096;
 
@@ -27,8 +33,14 @@ class Tables {
   readonly #children: Map<number, number>[] = [];
   readonly #allocate: () => number;
   readonly #write: (frame: number, index: number, entry: number) => void;
+  readonly #flags: Flags;
 
-  constructor(allocate: () => number, write: (frame: number, index: number, entry: number) => void) {
+  constructor(
+    flags: Flags,
+    allocate: () => number,
+    write: (frame: number, index: number, entry: number) => void,
+  ) {
+    this.#flags = flags;
     this.#allocate = allocate;
     this.#write = write;
     for (let level = 0; level <= 4; ++level) this.#children.push(new Map());
@@ -43,12 +55,12 @@ class Tables {
       if (child === undefined) {
         child = this.#allocate();
         this.#children[level]!.set(prefix, child);
-        this.#write(table, prefix % 512, child * PAGE + FLAGS);
+        this.#write(table, prefix % 512, child * PAGE + this.#flags.table);
       }
       table = child;
     }
     const index = Math.floor(address / 2 ** (12 + 9 * (leafLevel - 1))) % 512;
-    this.#write(table, index, frame * PAGE + FLAGS + (leafLevel > 1 ? LARGE : 0));
+    this.#write(table, index, frame * PAGE + this.#flags.leaf + (leafLevel > 1 ? LARGE : 0));
   }
 }
 
@@ -86,12 +98,14 @@ export class Guest {
     this.#cells = new Uint32Array(0);
     if (config.technique === "nested") {
       this.#second = new Tables(
+        config.format === "ept" ? EPT : ORDINARY,
         () => HOST_TABLE_FRAMES + scatter(this.#hostTables++, FRAME_BITS, this.#seed + 2),
         (frame, index, entry) => this.#store(frame, index, entry),
       );
     }
     const taken = new Set<number>();
     this.#guest = new Tables(
+      ORDINARY,
       () => {
         let gfn: number;
         do gfn = FIRST_TABLE + (layout.tableFrame?.(this.#tables++) ?? this.#tables++);

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { UsageError } from "../cli/io.js";
-import { type MachineConfig, resolveConfig } from "../config/index.js";
+import { findPreset, type MachineConfig, resolveConfig } from "../config/index.js";
 import { ablations } from "./silicon/ablations.js";
 import { chase } from "./silicon/chase.js";
 import { compareKnees, errorsOf } from "./silicon/errors.js";
@@ -95,7 +95,8 @@ function machine(cpu: string, ablate: string | undefined, set: readonly string[]
   const without = ablate === undefined ? [] : ablations[ablate];
   if (without === undefined)
     throw new UsageError(`no ablation "${ablate}": ${Object.keys(ablations).join(", ")}`);
-  return resolveConfig({ cpu, set: ["technique=nested", "format=npt", ...without, ...set] });
+  const format = findPreset(cpu).values.vendor.value === "intel" ? "ept" : "npt";
+  return resolveConfig({ cpu, set: ["technique=nested", `format=${format}`, ...without, ...set] });
 }
 
 function header(): string {
@@ -115,7 +116,7 @@ function report(column: Column, config: MachineConfig, every: number) {
     config,
   );
   const errors = errorsOf(points, curve.points);
-  const reference = publishedMedian(column.experiment, column.name);
+  const reference = publishedMedian(config.cpu, column.experiment, column.name);
   const limit = Math.min(MOST_MEDIAN, reference === undefined ? MOST_MEDIAN : reference + MARGIN);
   const passed = errors.median <= limit && curve.broken.length === 0;
   const { worst } = errors;

@@ -18,8 +18,6 @@ const WARM_WINDOWS = 2;
 
 /** Mispredicted return of the code chases, beside its translation (25 cycles measured). */
 const RETURN_CYCLES = 25;
-/** Load-to-use of a hit in L1. */
-const LOAD_CYCLES = 4;
 /** Targets in one line of the list that the code chases read. */
 const TARGETS_PER_LINE = 8;
 const LIST_AT = 2 ** 39;
@@ -42,7 +40,11 @@ export interface Curve {
 export function chaseConfig(config: MachineConfig, kind: Arm["kind"]): MachineConfig {
   return {
     ...config,
-    clock: { ...config.clock, window: 1, issueCycles: kind === "fetch" ? RETURN_CYCLES : LOAD_CYCLES },
+    clock: {
+      ...config.clock,
+      window: 1,
+      issueCycles: kind === "fetch" ? RETURN_CYCLES : config.caches.l1.cycles,
+    },
     caches: { ...config.caches, enabled: true, data: true },
   };
 }

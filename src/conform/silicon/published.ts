@@ -43,7 +43,8 @@ const medians: Record<string, number> = {
   "exp6 2m": 0.5,
 };
 
-export function publishedMedian(experiment: string, column: string): number | undefined {
+export function publishedMedian(cpu: string, experiment: string, column: string): number | undefined {
+  if (cpu !== "zen5") return undefined;
   const percent = medians[`${experiment} ${column}`];
   return percent === undefined ? undefined : percent / 100;
 }
