@@ -37,7 +37,7 @@ const EFER: u64 = 0xd01;
 /** The least RAM that holds the image and leaves something. */
 const LEAST_FRAMES: u32 = 128 << 8;
 /** Where the kernel's RAM begins when the trace's own addresses are guest-physical and may be anywhere below. */
-export const ABOVE_TRACE: u64 = 1 << 28;
+const ABOVE_TRACE: u64 = 1 << 28;
 
 /** Frame of a boot-time table. */
 function bootTable(): u64 {

@@ -21,14 +21,11 @@ const free = new StaticArray<u32>(ORDERS);
 let base: u64 = 0;
 /** Frames of the zone. */
 let size: u64 = 0;
-/** Frames that are free. */
-export let freeFrames: u32 = 0;
 
 /** A zone of `count` frames from `first` on, none of them free. */
 export function createZone(first: u64, count: u32): void {
   base = first;
   size = count;
-  freeFrames = 0;
   for (let order: i32 = 0; order < ORDERS; ++order) {
     const words = (count >> (order + 6)) + 1;
     const length = (words >> 6) + 1;
@@ -88,7 +85,6 @@ export function allocate(order: u32): u64 {
       block <<= 1;
       put(found, block + 1);
     }
-    freeFrames -= 1 << order;
     return base + ((<u64>block) << order);
   }
   return NO_FRAME;
@@ -97,7 +93,6 @@ export function allocate(order: u32): u64 {
 /** Gives 2^order frames back, which join with the buddies that are free. */
 export function release(frame: u64, order: u32): void {
   let block = <u32>((frame - base) >> order);
-  freeFrames += 1 << order;
   while (order < <u32>ORDERS - 1 && has(order, block ^ 1)) {
     take(order, block ^ 1);
     block >>= 1;
@@ -129,7 +124,6 @@ export function allocateAt(frame: u64, order: u32): bool {
       --found;
       put(found, (index >> found) ^ 1);
     }
-    freeFrames -= 1 << order;
     return true;
   }
   return false;

@@ -132,7 +132,7 @@ export function synthStream({ like }: Generator, options: SynthOptions): Iterabl
 }
 
 /** What the header says of a generated trace. */
-export function synthRecorded(generator: Generator, command: string): Recorded {
+function synthRecorded(generator: Generator, command: string): Recorded {
   const common = {
     program: `synthetic ${generator.name}: ${generator.what}`,
     recorder: "nestwalk trace synth",
