@@ -109,6 +109,28 @@ describe("which machines are replayed", () => {
 describe("what is written", () => {
   const json = (text: string) => JSON.parse(text) as Result;
 
+  it("leaves the warm-up out of the figures, and says so", async () => {
+    const run = await nestwalk(["run", trace, "-t", "ept", "--warmup", "100"]);
+    expect(run.code).toBe(0);
+    expect(run.stdout).toContain("170 accesses");
+    expect(run.stdout).toContain("the first 100 accesses not counted");
+    const { stdout } = await nestwalk(["run", trace, "-t", "ept", "--warmup", "100", "--json", "-"]);
+    const result = json(stdout);
+    expect([result.trace.accesses, result.trace.warmup, result.config.warmup]).toEqual([170, 100, 100]);
+    expect(result.machines[0]!.counters.accesses).toBe(70);
+    expect(result.machines[0]!.oracle.checked).toBe(70);
+    const beyond = await nestwalk(["run", trace, "--warmup", "170"]);
+    expect([beyond.code, beyond.stderr]).toEqual([
+      1,
+      expect.stringContaining("the warm-up of 170 accesses leaves nothing to measure"),
+    ]);
+    const odd = await nestwalk(["run", trace, "--warmup", "1e3"]);
+    expect([odd.code, odd.stderr]).toEqual([
+      2,
+      'nestwalk: --warmup is "1e3"; it must be a number of accesses, such as 1000000\n',
+    ]);
+  });
+
   it("has the guest memory that was recorded, unless another is asked for", async () => {
     const memory = async (...args: string[]) => {
       const { stdout } = await nestwalk(["run", trace, "-t", "ept", "--json", "-", ...args]);

@@ -32,6 +32,7 @@ const options: OptionSpecs = {
   set: { type: "string", multiple: true },
   json: { type: "string" },
   quiet: { type: "boolean", short: "q" },
+  warmup: { type: "string" },
   ...inputOptions,
   core: { type: "string" },
 };
@@ -40,6 +41,7 @@ export const replayOptionsHelp = `  --cpu PRESET         CPU to model (default s
   --host-page SIZE     4k, 2m or 1g: largest host page that backs the guest (default 4k)
   --config FILE        JSON file with configuration keys; nestwalk schema describes them
   --set KEY=VALUE      one key, such as clock.window=128; may be repeated
+  --warmup N           replay the first N accesses without counting them: TLBs and tables fill
   --json FILE          write the result as JSON; - writes it, and nothing else, to stdout
   -q, --quiet          no table and no progress line
   --core simd|scalar   build of the core (default: simd where the engine has it); same results
@@ -70,6 +72,7 @@ export async function replayCommand(
   const { TRACE } = positional(command.name, parsed.positionals, "TRACE");
   const core = coreBuild(text(parsed, "core"));
   const configs = await machines(command, parsed);
+  const warmup = warmupOf(text(parsed, "warmup"));
   const json = text(parsed, "json");
   const quiet = parsed.values.quiet === true;
   if (json !== undefined && json !== "-") await mustBeWritable(json);
@@ -81,6 +84,7 @@ export async function replayCommand(
   try {
     result = await compare(trace, configs, {
       core,
+      warmup,
       asked: asked(command.name, parsed, configs),
       onProgress: (at) => progress.update(at),
     });
@@ -106,6 +110,14 @@ export async function replayCommand(
 
 function text(parsed: Parsed, option: string): string | undefined {
   return parsed.values[option] as string | undefined;
+}
+
+/** Accesses of `--warmup`; 0 without it. */
+function warmupOf(value: string | undefined): number {
+  const accesses = Number(value ?? 0);
+  if (!/^\d+$/.test(value ?? "0") || !Number.isSafeInteger(accesses))
+    throw new UsageError(`--warmup is "${value}"; it must be a number of accesses, such as 1000000`);
+  return accesses;
 }
 
 function coreBuild(name: string | undefined): "simd" | "scalar" {
@@ -200,7 +212,7 @@ async function configText(path: string): Promise<string> {
 
 /** What the result says was asked for: what changes its numbers, not where it goes. */
 function asked(command: string, parsed: Parsed, configs: readonly MachineConfig[]): Record<string, unknown> {
-  const { cpu, config, set, "host-page": hostPage, from, columns, addresses, v2p } = parsed.values;
+  const { cpu, config, set, warmup, "host-page": hostPage, from, columns, addresses, v2p } = parsed.values;
   const pageSizes = parsed.values["page-sizes"];
   const input = { from, columns, addresses, pageSizes, v2p };
   return {
@@ -210,6 +222,7 @@ function asked(command: string, parsed: Parsed, configs: readonly MachineConfig[
     ...(config === undefined ? {} : { config }),
     ...(set === undefined ? {} : { set }),
     ...(hostPage === undefined ? {} : { hostPage }),
+    ...(warmup === undefined ? {} : { warmup: Number(warmup) }),
     ...Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)),
   };
 }

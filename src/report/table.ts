@@ -73,7 +73,8 @@ function rowLine(row: Row, label: number, block: number[], widths: number[], pai
 
 function heading(result: Result, paint: Paint, width: number): string[] {
   const { trace, machines } = result;
-  const events = `${counted(trace.accesses, "access", "accesses")}, ${counted(trace.events, "event")}`;
+  const warm = trace.warmup ? `, the first ${counted(trace.warmup, "access", "accesses")} not counted` : "";
+  const events = `${counted(trace.accesses, "access", "accesses")}, ${counted(trace.events, "event")}${warm}`;
   const { program, guest, kernel } = trace.recorded;
   const system = [guest, kernel].filter(Boolean).map((value) => headerText(value));
   const what = program ? headerText(program) : undefined;
