@@ -171,4 +171,13 @@ describe.runIf(has("xz"))("one layer of compression", () => {
       most = Math.max(most, part.length);
     expect(most).toBeLessThanOrEqual(1 << 17);
   });
+
+  it("never works for minutes on blocks that hold nothing", async () => {
+    // A window of 32 MiB and 5000 empty blocks.
+    const blocks = Array.from({ length: 5000 }, () => [0, 0, 0]).flat();
+    const file = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0, 15 << 3, ...blocks, 1, 0, 0);
+    await expect(unpack("t", file)).rejects.toThrow(
+      /^t is corrupt: its zstd data is damaged near byte \d+ \(blocks far smaller than their window; unpack it with zstd -d\); get the file again$/,
+    );
+  });
 });

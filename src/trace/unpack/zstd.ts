@@ -5,8 +5,14 @@ import { Held, type Unpacker } from "./drive.js";
 
 export const ZSTD_MAGIC = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd);
 
-/** Levels up to 21 of `zstd` need no more. The decoder moves its whole window at each block, so a larger one is slow. */
+/** Levels up to 21 of `zstd` need no more. */
 const WINDOW_MAX = 32 << 20;
+/**
+ * The decoder moves its whole window at each block. Bytes moved for each that comes out, beyond a first gigabyte: a file
+ * that needs more would take minutes for nothing.
+ */
+const MOVES_MAX = 1024;
+const FREE_MOVES = 2 ** 30;
 const BLOCK_MAX = 1 << 17;
 
 /**
@@ -21,6 +27,9 @@ export class ZstdUnpacker implements Unpacker {
   /** Bytes of the frame that the decoder has not been given. */
   #lead: Uint8Array | undefined;
   #checksum = false;
+  #windowBytes = 0;
+  #moved = 0;
+  #made = 0;
   /** Bytes left of a checksum or a skippable frame. */
   #skip = 0;
 
@@ -99,6 +108,7 @@ export class ZstdUnpacker implements Unpacker {
       this.#window(base + (base / 8) * (header[5]! & 7), offset);
     }
     const frame = new Decompress((bytes) => {
+      this.#made += bytes.length;
       if (bytes.length > 0) this.#ready.push(bytes.slice());
     });
     this.#frame = frame;
@@ -109,6 +119,8 @@ export class ZstdUnpacker implements Unpacker {
   }
 
   #window(bytes: number, offset: number): void {
+    this.#windowBytes = bytes;
+    this.#moved += bytes;
     if (bytes > WINDOW_MAX)
       throw new InflateError(
         `a window of ${Math.ceil(bytes / (1 << 20))} MiB; unpack it with zstd -d --long=31`,
@@ -136,6 +148,9 @@ export class ZstdUnpacker implements Unpacker {
       this.#lead = given;
       return true;
     }
+    this.#moved += this.#windowBytes;
+    if (this.#moved > FREE_MOVES + MOVES_MAX * this.#made)
+      throw new InflateError("blocks far smaller than their window; unpack it with zstd -d", offset);
     try {
       frame.push(given, last && given.length < 18);
     } catch (error) {
