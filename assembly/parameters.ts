@@ -159,6 +159,8 @@ export enum Parameter {
   emulationCycles,
   /** Each table page allocated by the hypervisor. */
   tableAllocationCycles,
+  /** Added to an exit whose emulation is done by a process of the host. */
+  exitHostedCycles,
   /** 1: an interrupt delivered to the guest costs an exit. */
   interruptExits,
 
@@ -181,6 +183,16 @@ export enum Parameter {
   shadowDirtyTrap,
   /** 1: INVLPG and loads of CR3 are emulated, as on an AMD CPU without decode assists; 0: the exit says what they do. */
   shadowEmulateControls,
+  /** Most level-1 tables out of sync at once, each shadowed once; one more synchronizes the oldest. 0 is no limit. */
+  shadowUnsyncPages,
+  /** 1: an emulated store changes the shadow entry at once; 0: it drops the entry, and a fault makes the new one. */
+  shadowPropagate,
+  /** 1: a fault installs the entries that follow, up to the first that must fault by itself; 0: those of its group. */
+  shadowPrefetchFollowing,
+  /** Emulated stores to one table page of any level, without another fault between, that drop its shadow; 0 never. */
+  shadowUnshadow,
+  /** 1: the guest's large pages are always mapped by 4 KiB entries. */
+  shadowSplinter,
   /** 1: nested paging by KVM's older code, whose tables are direct shadow pages; 0: by its TDP MMU. */
   tdpLegacy,
 

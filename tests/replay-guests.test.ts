@@ -18,14 +18,10 @@ const GUESTS = {
 const MACHINES = {
   shadow: ["shadow"],
   "shadow on 2 MiB host pages": ["shadow", "host.page=2m"],
-  "shadow that traps everything": [
-    "shadow",
-    "shadow.unsync=false",
-    "shadow.prefetch=1",
-    "shadow.flooding=0",
-    "shadow.previousRoots=0",
-  ],
-  "shadow of Linux 6.12": ["shadow", "shadow.kernel=6.12"],
+  "shadow of the textbook, which traps everything": ["shadow", "shadow.profile=textbook"],
+  "shadow of Xen": ["shadow", "shadow.profile=xen"],
+  "shadow of Xen on 2 MiB host pages": ["shadow", "shadow.profile=xen", "host.page=2m"],
+  "shadow of Linux 6.12": ["shadow", "shadow.profile=kvm-6.12"],
   "shadow with few shadow pages": ["shadow", "shadow.pageLimit=64"],
   ept: ["ept"],
   "ept of 5 levels on 2 MiB host pages": ["ept", "host.levels=5", "host.page=2m"],

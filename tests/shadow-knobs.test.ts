@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { NESTED, type Parameters } from "./shadow/driven.js";
-import { A, at, D, DATA, FRESH, KernelGuest, P, TABLE, USED } from "./shadow/kernel-guest.js";
+import { A, at, D, DATA, FRESH, KernelGuest, P, TABLE, U, USED } from "./shadow/kernel-guest.js";
 
 /* Each knob of the shadow MMU moves the counter that it is for, and the guest sees the same. */
 
@@ -118,4 +118,125 @@ it("a dirty log protects every page until its first write, under each technique"
     expect(figure(first, "pf_fast")).toBe(parameters.technique === NESTED ? 1 : 0);
     expect(g.moved(() => g.write(0n))).not.toHaveProperty("pf_taken");
   }
+});
+
+it("a limit of tables out of sync synchronizes the oldest for each one more", () => {
+  const stores = (parameters: Parameters, tables: number) => {
+    const g = new KernelGuest(parameters);
+    const { pml4, pd } = g.space();
+    const pts = Array.from({ length: tables }, () => g.tableApart());
+    for (const [i, pt] of pts.entries()) {
+      g.store(pt, 0, page(i) | USED);
+      g.store(pd, 16 + i, pt | TABLE);
+    }
+    g.cr3(pml4);
+    for (const [i] of pts.entries()) g.read(at(0, 0, 16 + i, 0));
+    const moved = g.moved(() => {
+      for (const [i, pt] of pts.entries()) g.store(pt, 1, page(i + 8) | USED);
+    });
+    /* The first table is in sync again: its next store exits, unless it is still out of sync. */
+    const again = g.moved(() => g.store(pts[0]!, 2, page(30) | USED));
+    for (const [i] of pts.entries()) expect(g.read(at(0, 0, 16 + i, 1))).toBe(page(i + 8));
+    return { moved, again };
+  };
+  expect(stores({}, 4).moved).toMatchObject({ sp_unsynced_L1: 4, mmu_unsync: 4 });
+  expect(stores({}, 4).moved).not.toHaveProperty("sp_synced_L1");
+  expect(stores({}, 4).again).not.toHaveProperty("exits");
+  const limited = stores({ shadowUnsyncPages: 3 }, 4);
+  expect(limited.moved).toMatchObject({ sp_unsynced_L1: 4, sp_synced_L1: 1, mmu_unsync: 3 });
+  expect(limited.again).toMatchObject({ exits: 1, sp_unsynced_L1: 1, sp_synced_L1: 1 });
+  expect(stores({ shadowUnsyncPages: 3 }, 3).moved).not.toHaveProperty("sp_synced_L1");
+});
+
+it("with such a limit a table that has two shadow pages stays in sync", () => {
+  const twice = (parameters: Parameters) => {
+    const g = new KernelGuest(parameters);
+    const { pml4, pd, pt } = g.space();
+    g.store(pt, 0, page(0) | USED);
+    g.store(pd, 1, pt | P | A | D);
+    g.cr3(pml4);
+    g.read(at(0, 0, 0, 0));
+    g.read(at(0, 0, 1, 0));
+    return g.moved(() => g.store(pt, 1, page(1) | USED));
+  };
+  expect(twice({})).toMatchObject({ sp_unsynced_L1: 2, pf_fixed: 1 });
+  expect(twice({ shadowUnsyncPages: 3 })).toMatchObject({ pf_emulate: 1, mmu_pte_write: 1 });
+});
+
+it("propagated stores save the faults that would make the new entries, at the lowest level and above", () => {
+  const store = (parameters: Parameters) => {
+    const g = new KernelGuest({ shadowUnsync: 0, ...parameters });
+    const { pml4, pdpt, pd, pt } = g.space();
+    g.store(pt, 0, page(0) | USED);
+    g.cr3(pml4);
+    g.read(0n);
+    g.store(pt, 0, page(9) | USED);
+    const low = g.moved(() => expect(g.read(0n)).toBe(page(9)));
+    /* The same table again, in another place. */
+    g.store(pd, 0, pt | P | U | A | D);
+    g.store(pd, 0, pt | TABLE);
+    g.store(pdpt, 0, pd | TABLE);
+    return [low, g.moved(() => expect(g.read(0n)).toBe(page(9)))];
+  };
+  for (const moved of store({})) expect(moved).toMatchObject({ exits: 1, pf_fixed: 1 });
+  for (const moved of store({ shadowPropagate: 1 })) expect(moved).not.toHaveProperty("exits");
+});
+
+it("a prefetch of what follows ends at an entry that needs its flag, and looks at nothing before", () => {
+  const faults = (parameters: Parameters, first: number, last: number, fresh: number) => {
+    const g = new KernelGuest({ shadowPrefetch: 32, shadowPrefetchFollowing: 1, ...parameters });
+    const { pml4, pt } = g.space();
+    for (let i = 0; i < 64; ++i) g.store(pt, i, page(i) | (i === fresh ? FRESH : USED));
+    g.cr3(pml4);
+    g.read(at(0, 0, 0, first));
+    const moved = g.moved(() => {
+      for (let i = first; i <= last; ++i) g.read(at(0, 0, 0, i));
+    });
+    return figure(moved, "pf_fixed");
+  };
+  expect(faults({}, 5, 36, 63)).toBe(0);
+  expect(faults({}, 5, 37, 63)).toBe(1);
+  expect(faults({ shadowPrefetchFollowing: 0 }, 5, 36, 63)).toBe(1);
+  /* One for the entry that was never used; what follows it comes with it. */
+  expect(faults({}, 5, 36, 20)).toBe(1);
+  expect(faults({ shadowPrefetchFollowing: 0 }, 0, 31, 20)).toBe(1);
+  const g = new KernelGuest({ shadowPrefetch: 32, shadowPrefetchFollowing: 1 });
+  const { pml4, pt } = g.space();
+  for (let i = 0; i < 32; ++i) g.store(pt, i, page(i) | USED);
+  g.cr3(pml4);
+  g.read(at(0, 0, 0, 8));
+  expect(g.moved(() => g.read(at(0, 0, 0, 7)))).toMatchObject({ pf_fixed: 1 });
+});
+
+it("two emulated stores in a row drop a table, and not with another fault between", () => {
+  const stores = (parameters: Parameters, between: boolean) => {
+    const g = new KernelGuest({ shadowFlooding: 0, ...parameters });
+    const { pml4, pdpt, pt } = g.space();
+    g.store(pt, 0, page(0) | USED);
+    g.cr3(pml4);
+    g.touch();
+    return g.moved(() => {
+      g.store(pdpt, 8, g.table() | TABLE);
+      if (between) g.read(at(1, 2, 3, 4));
+      g.store(pdpt, 9, g.table() | TABLE);
+    });
+  };
+  expect(stores({}, false)).not.toHaveProperty("mmu_flooded");
+  expect(stores({ shadowUnshadow: 2 }, false)).toMatchObject({ mmu_flooded: 1, sp_zapped_L3: 1 });
+  expect(stores({ shadowUnshadow: 2 }, true)).not.toHaveProperty("mmu_flooded");
+});
+
+it("splintered large pages take small entries", () => {
+  const large = (parameters: Parameters) => {
+    const g = new KernelGuest({ hostPageShift: 21, ...parameters });
+    const { pml4, pd } = g.space();
+    g.store(pd, 3, 0x8000000n | USED | 0x80n);
+    g.cr3(pml4);
+    return g.moved(() => expect(g.read(at(0, 0, 3, 7))).toBe(0x8007000n));
+  };
+  expect(large({})).toMatchObject({ pages_2m: 1 });
+  const splintered = large({ shadowSplinter: 1 });
+  expect(splintered).toMatchObject({ sp_created_L1d: 1 });
+  expect(splintered).not.toHaveProperty("pages_2m");
+  expect(figure(splintered, "pages_4k")).toBeGreaterThan(0);
 });

@@ -15,6 +15,7 @@ let readCycles: u32 = 0;
 let writeCycles: u32 = 0;
 let emulateCycles: u32 = 0;
 let allocateCycles: u32 = 0;
+let hostedCycles: u32 = 0;
 /** Work of the exit under way, in cycles. */
 let work: u64 = 0;
 /** Without VPIDs each exit flushes the guest's TLB entries (SDM 3C 29.4.3.1). */
@@ -27,6 +28,7 @@ export function configureExits(): void {
   emulateCycles = parameter(Parameter.emulationCycles);
   tagged = parameter(Parameter.vpid) !== 0;
   allocateCycles = parameter(Parameter.tableAllocationCycles);
+  hostedCycles = parameter(Parameter.exitHostedCycles);
 }
 
 /** Second-stage or shadow entries written by the handler. */
@@ -42,6 +44,11 @@ export function workedAllocation(): void {
   work += allocateCycles;
 }
 
+/** A device is emulated by a process of the host: the exit leaves the kernel, and comes back. */
+export function workedHosted(): void {
+  work += hostedCycles;
+}
+
 /** The registers that a trace begins with are set before the guest runs: nothing exits then. */
 let held = false;
 export function holdExits(hold: bool): void {
@@ -55,6 +62,7 @@ export function exit(reason: ExitReason): void {
     takeSoftwareReads();
     return;
   }
+  if (reason === ExitReason.io) workedHosted();
   const handler =
     <u64>parameterAt(<u32>Parameter.exitHandlerCycles + <u32>reason) +
     work +

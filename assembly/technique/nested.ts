@@ -1,6 +1,6 @@
 import { Counter, count, ExitReason } from "../counters";
 import { allocateTable, isDevice } from "../hypervisor/backing";
-import { exit, workedEmulation } from "../hypervisor/exits";
+import { exit, workedEmulation, workedHosted } from "../hypervisor/exits";
 import { requestFlush, takeFlush } from "../hypervisor/flush";
 import {
   faultIn,
@@ -94,6 +94,7 @@ export function resolveNested(outcome: Outcome): Resolution {
       else mapDevice(gpa);
     }
     workedEmulation();
+    workedHosted();
     enterNested();
     exit(ept && known ? ExitReason.ept_misconfig : reason);
     setEmulatedAddress(gpa);

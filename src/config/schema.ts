@@ -3,6 +3,7 @@ import { exitReasons } from "../generated/declarations.js";
 import { kernelSchema } from "./kernel-schema.js";
 import { valuesOf } from "./presets/cite.js";
 import { defaultPreset, presetNames } from "./presets/index.js";
+import { shadowProfileNames, shadowProfileText } from "./shadow.js";
 import type { CacheLevel, EntryCache, MachineConfig, TlbArray, WalkCache } from "./types.js";
 
 /**
@@ -312,12 +313,16 @@ export const machineSchema = z
         tableAllocationCycles: cycles("Each table page that the hypervisor allocates").default(
           cpu.exits.tableAllocationCycles,
         ),
+        hosted: cycles(
+          "Added to each exit for I/O or a device, where a process of the host emulates it (a type-2 hypervisor, or KVM's user space); nobody published it, so set it from a measurement",
+        ).default(0),
         interrupts: flag("An interrupt delivered to the guest costs an exit.").default(true),
       })
       .describe("VM exits.")
       .prefault({}),
     shadow: z
       .strictObject({
+        profile: z.enum(shadowProfileNames).describe(shadowProfileText).default("kvm-6.1"),
         unsync: flag(
           "A level-1 table becomes writable on its first store and is synchronized later; without, each store traps.",
         ).default(true),
@@ -345,8 +350,25 @@ export const machineSchema = z
         emulateControls: flag(
           "INVLPG and loads of CR3 are emulated, as on an AMD CPU without decode assists; without, the exit says what they do.",
         ).default(false),
+        unsyncPages: number(
+          0,
+          64,
+          "Most level-1 tables out of sync at once, each of one shadow page; one more synchronizes the oldest; 0 is no limit.",
+        ).default(0),
+        propagate: flag(
+          "An emulated store to a table changes the shadow entry at once; without, it drops the entry and a fault makes the new one.",
+        ).default(false),
+        prefetchFollowing: flag(
+          "A fault installs the entries that follow, up to the first that must fault for its accessed or dirty flag; without, those of its group.",
+        ).default(false),
+        unshadow: number(
+          0,
+          65_535,
+          "Emulated stores to one table of any level, without another fault between, that drop its shadow; 0 is never.",
+        ).default(0),
+        splinter: flag("The guest's large pages are always mapped by 4 KiB entries.").default(false),
       })
-      .describe("Shadow paging: Linux KVM's policy (arch/x86/kvm/mmu).")
+      .describe("Shadow paging: a hypervisor's policy, Linux KVM's (arch/x86/kvm/mmu) by default.")
       .prefault({}),
     kernel: kernelSchema,
   })

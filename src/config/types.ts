@@ -101,6 +101,9 @@ export interface CpuConfig {
   };
 }
 
+/** Hypervisors whose policy of shadow paging the other `shadow` keys can be set to (src/config/shadow.ts). */
+export type ShadowProfile = "kvm-6.1" | "kvm-6.12" | "xen" | "textbook";
+
 export interface MachineConfig extends CpuConfig {
   technique: Technique;
   format: SecondStage;
@@ -131,7 +134,7 @@ export interface MachineConfig extends CpuConfig {
     hypervisor: boolean;
     referenceCycles: number;
   };
-  exits: CpuConfig["exits"] & { interrupts: boolean };
+  exits: CpuConfig["exits"] & { hosted: number; interrupts: boolean };
   kernel: {
     plays: "none" | "programs" | "physical";
     seed: number;
@@ -158,6 +161,7 @@ export interface MachineConfig extends CpuConfig {
     swapCycles: number;
   };
   shadow: {
+    profile: ShadowProfile;
     unsync: boolean;
     prefetch: number;
     flooding: number;
@@ -166,5 +170,10 @@ export interface MachineConfig extends CpuConfig {
     kernel: "6.1" | "6.12";
     dirtyTrap: boolean;
     emulateControls: boolean;
+    unsyncPages: number;
+    propagate: boolean;
+    prefetchFollowing: boolean;
+    unshadow: number;
+    splinter: boolean;
   };
 }

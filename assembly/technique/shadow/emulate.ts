@@ -3,21 +3,34 @@ import { workedEmulation } from "../../hypervisor/exits";
 import { requestFlush } from "../../hypervisor/flush";
 import { Parameter, parameter } from "../../parameters";
 import { Tracepoint, trace } from "../../tracepoints";
-import { cpl, instruction, storeBytes } from "../../vcpu/registers";
+import { cpl, guest, instruction, storeBytes } from "../../vcpu/registers";
+import { rightsOf } from "../../walk/translate";
 import { FETCH, USER } from "../../x86/access";
+import { ACCESSED, LARGE, PRESENT } from "../../x86/entries";
 import { PF_FETCH, PF_USER, PF_WRITE } from "../../x86/fault";
 import { firstOf, nextOf, shadows } from "./cache";
+import { frameOf, guestEntry } from "./guest-entry";
 import { walkGuest } from "./guest-walk";
-import { hasFourByteEntries, quadrantOf } from "./role";
+import { descend } from "./link";
+import { install } from "./prefetch";
+import { hasFourByteEntries, quadrantOf, roleOf } from "./role";
 import { ShadowPage } from "./shadow-page";
+import { syncChildren, syncEntries } from "./sync";
 import { clearSlot, commitZaps, prepareZap } from "./zap";
 
 /** Instructions that the hypervisor carries out, above all stores into protected tables. */
 
 let flooding: u32 = 3;
+/** Stores to one table with no other fault between that drop its shadow; 0 is never. Xen: `check_for_early_unshadow`. */
+let unshadow: u32 = 0;
+/** An emulated store changes the shadow entry at once. Xen: `sh_validate_guest_entry`. */
+let propagates = false;
 
 export function configureEmulate(): void {
   flooding = parameter(Parameter.shadowFlooding);
+  unshadow = parameter(Parameter.shadowUnshadow);
+  propagates = parameter(Parameter.shadowPropagate) !== 0;
+  endRun();
 }
 
 /** The instruction is read through the guest's tables. */
@@ -39,6 +52,21 @@ export function emulateStore(va: u64, access: u32, gpa: u64): void {
   trackWrite(gpa);
 }
 
+/** The table of the last emulated stores, and how many there were with no other fault between. */
+let runTable: u64 = u64.MAX_VALUE;
+let run: u32 = 0;
+
+/** A fault of another kind. */
+export function endRun(): void {
+  runTable = u64.MAX_VALUE;
+}
+
+function continuesRun(gfn: u64): bool {
+  run = gfn === runTable ? run + 1 : 1;
+  runTable = gfn;
+  return run >= unshadow && unshadow !== 0;
+}
+
 /** An emulated store changes an entry that may be shadowed. KVM: `kvm_mmu_track_write`, before `kvm_mmu_pte_write`. */
 function trackWrite(gpa: u64): void {
   const gfn = gpa >> 12;
@@ -46,9 +74,10 @@ function trackWrite(gpa: u64): void {
   storeAddress = gpa;
   upperCleared = 0;
   count(Counter.mmu_pte_write);
+  const abandoned = continuesRun(gfn);
   for (let page = firstOf(gfn); !page.isNone(); page = nextOf(page)) {
     if (!shadows(page, gfn)) continue;
-    if (isMisaligned(page, <u32>gpa & 0xfff, storeBytes) || isFlooded(page)) {
+    if (abandoned || isMisaligned(page, <u32>gpa & 0xfff, storeBytes) || isFlooded(page)) {
       prepareZap(page);
       count(Counter.mmu_flooded);
       continue;
@@ -95,6 +124,43 @@ function clearWritten(page: ShadowPage, offset: u32): bool {
 
 /** The store is made: KVM counts the upper entries that it replaced by something. */
 export function storeMade(gpa: u64, value: u64): void {
-  if (gpa === storeAddress && value !== 0) add(Counter.mmu_pde_zapped, upperCleared);
+  if (gpa === storeAddress) {
+    if (value !== 0) add(Counter.mmu_pde_zapped, upperCleared);
+    if (propagates) propagate(gpa);
+  }
   storeAddress = u64.MAX_VALUE;
+}
+
+/** The new entry in every shadow page of its table; tables of 4-byte entries are left to the next fault. */
+function propagate(gpa: u64): void {
+  const gfn = gpa >> 12;
+  const slot = (<u32>gpa & 0xfff) >> 3;
+  for (let page = firstOf(gfn); !page.isNone(); page = nextOf(page)) {
+    if (!shadows(page, gfn) || hasFourByteEntries(page.role) || page.spte(slot) !== 0) continue;
+    if (page.level() === 1) install(page, slot, true);
+    else relink(page, slot);
+  }
+}
+
+/** An upper entry leads to the shadow of its table if there is one; none is made before it is needed. */
+function relink(page: ShadowPage, slot: u32): void {
+  const level = page.level();
+  const access = page.access();
+  if (page.role !== roleOf(level, false, access)) return;
+  const entry = guestEntry(page, slot);
+  if (
+    (entry & (PRESENT | ACCESSED | LARGE)) !== (PRESENT | ACCESSED) ||
+    (entry & guest.format.reserved[level << 1]) !== 0
+  )
+    return;
+  const gfn = frameOf(entry);
+  const role = roleOf(level - 1, false, access & rightsOf(guest.format, entry ^ guest.format.invert));
+  for (let child = firstOf(gfn); !child.isNone(); child = nextOf(child)) {
+    if (!shadows(child, gfn) || child.role !== role) continue;
+    /* As a fault links it: up to date, since the guest need not flush when it makes an entry present. */
+    if (child.unsync && syncEntries(child)) requestFlush();
+    if (child.unsyncChildren !== 0) syncChildren(child);
+    descend(page, slot, child);
+    return;
+  }
 }

@@ -1,5 +1,6 @@
 import { Counter, count } from "../../counters";
 import { hostFrameOf, isDevice } from "../../hypervisor/backing";
+import { workedHosted } from "../../hypervisor/exits";
 import { requestFlush } from "../../hypervisor/flush";
 import { faultIn, HostPage, hostLevelOf, isDirtyLogged } from "../../hypervisor/host-page";
 import { Parameter, parameter } from "../../parameters";
@@ -12,7 +13,7 @@ import { RIGHT_EXECUTE, RIGHT_USER, RIGHT_WRITE } from "../../x86/rights";
 import { Resolution, setEmulatedAddress } from "../resolution";
 import { getPage, makeRoom } from "./cache";
 import { installDevice, knownDevice } from "./device";
-import { emulateInstruction, emulateStore } from "./emulate";
+import { emulateInstruction, emulateStore, endRun } from "./emulate";
 import { tableAccess, tableFrame, walked, walkGuest } from "./guest-walk";
 import { forgetCopied } from "./host";
 import { invalidateOn } from "./invalidate";
@@ -23,7 +24,7 @@ import { hasFourByteEntries, roleOf, withQuadrant } from "./role";
 import { isRootObsolete, rootFor } from "./roots";
 import { childOf, ShadowPage, slotOf } from "./shadow-page";
 import { ACCESS_ALL, isLeaf, isPresent } from "./spte";
-import { syncChildren } from "./sync";
+import { syncChildren, syncExcess } from "./sync";
 import { allowsLeaf, isTracked } from "./tracking";
 import { clearSlot } from "./zap";
 
@@ -31,10 +32,13 @@ import { clearSlot } from "./zap";
 
 let checksSelfMapping = true;
 let roomFirst = false;
+/** Large pages of the guest are mapped piece by piece. Xen: the fl1 shadows of arch/x86/mm/shadow/multi.c. */
+let splinters = false;
 
 export function configureFault(): void {
   checksSelfMapping = parameter(Parameter.shadowKernel) < 612;
   roomFirst = parameter(Parameter.shadowKernel) >= 612;
+  splinters = parameter(Parameter.shadowSplinter) !== 0;
 }
 
 /** What comes of the fault that `fault` describes, with the hardware's error code. */
@@ -44,6 +48,7 @@ export function resolveFault(va: u64, access: u32): Resolution {
   if (code & PF_RESERVED && knownDevice(va, access)) {
     setEmulatedAddress(walked.address);
     emulateInstruction();
+    workedHosted();
     return Resolution.emulated;
   }
   count(Counter.pf_taken);
@@ -51,6 +56,7 @@ export function resolveFault(va: u64, access: u32): Resolution {
     /* The TLB must not hold more than the guest was told. KVM: `kvm_inject_emulated_page_fault`. */
     if ((fault.errorCode & (PF_PRESENT | PF_RESERVED)) === PF_PRESENT) invalidateOn(rootFor(va), va);
     count(Counter.pf_guest);
+    endRun();
     return Resolution.guestFault;
   }
   const gpa = walked.address;
@@ -62,7 +68,7 @@ export function resolveFault(va: u64, access: u32): Resolution {
   if (isDevice(gfn)) return resolveDevice(va, gpa);
   if (access & SHADOW_STACK) return emulate(va, access, gpa);
   const write = (access & KIND) === WRITE;
-  const most: u32 = checksSelfMapping && mapsItsTables(gfn, access) ? 1 : walked.level;
+  const most: u32 = splinters || (checksSelfMapping && mapsItsTables(gfn, access)) ? 1 : walked.level;
   const hostPage = faultIn(gfn, write);
   if (hostPage === HostPage.copied) {
     forgetCopied(gfn);
@@ -86,7 +92,9 @@ export function resolveFault(va: u64, access: u32): Resolution {
   if (!roomFirst) makeRoom();
 
   const leaf = fetch(va, gfn, most, write, hostPage === HostPage.writable);
+  syncExcess();
   if (leaf === Leaf.emulate) return emulate(va, access, gpa);
+  endRun();
   count(leaf === Leaf.spurious ? Counter.pf_spurious : Counter.pf_fixed);
   return Resolution.retry;
 }
@@ -106,6 +114,7 @@ function resolveDevice(va: u64, gpa: u64): Resolution {
   installDevice(page, slotOf(va, 1), gpa >> 12, walked.access & ACCESS_ALL);
   count(Counter.pf_emulate);
   emulateInstruction();
+  workedHosted();
   setEmulatedAddress(gpa);
   return Resolution.emulated;
 }

@@ -5,7 +5,7 @@ import { remakeLeaf } from "./leaf";
 import { writeProtect } from "./rmap";
 import { ShadowPage } from "./shadow-page";
 import { deviceEntry, deviceFrame, HOST_WRITABLE, isDeviceEntry } from "./spte";
-import { clearPath, collectUnsync, markSynced, nextUnsync } from "./unsync";
+import { clearPath, collectUnsync, excessUnsync, markSynced, nextUnsync } from "./unsync";
 import { clearSlot } from "./zap";
 
 /** Bringing shadow pages up to date with their tables. KVM: `mmu_sync_children`, `FNAME(sync_page)`, `FNAME(sync_spte)`. */
@@ -47,6 +47,16 @@ export function syncEntries(page: ShadowPage): bool {
     if (page.spte(slot) !== 0 && syncEntry(page, slot)) flush = true;
   }
   return flush;
+}
+
+/** Synchronizes the oldest unsync pages for as long as there are too many. Xen: `oos_hash_add`. */
+export function syncExcess(): void {
+  for (let page = excessUnsync(); !page.isNone(); page = excessUnsync()) {
+    writeProtect(page.gfn);
+    markSynced(page);
+    syncEntries(page);
+    requestFlush();
+  }
 }
 
 /** Synchronizes every unsync page below `top`, and protects their tables again. */
