@@ -7,6 +7,7 @@ import {
   parameterCount,
   structureCells,
   structures,
+  tracepoints,
 } from "./generated/declarations.js";
 
 /** Which build of the core: both give the same results. */
@@ -22,6 +23,7 @@ export interface CoreExports {
   exitCountsAddress(): number;
   exitCyclesAddress(): number;
   structuresAddress(): number;
+  tracepointsAddress(): number;
   mismatchAddress(): number;
   windowAddress(): number;
   windowSize(): number;
@@ -122,6 +124,12 @@ export class Core {
     return Object.fromEntries(counters.map((c) => [c.name, cells[c.value]!]));
   }
 
+  /** KVM's tracepoints. */
+  tracepoints(): Record<string, number> {
+    const cells = numbers(this.cells(this.exports.tracepointsAddress(), tracepoints.length));
+    return Object.fromEntries(tracepoints.map((t) => [t.name, cells[t.value]!]));
+  }
+
   /** References by guest level (row) and host level (column). */
   references(): number[][] {
     const cells = numbers(this.cells(this.exports.referencesAddress(), LEVELS * LEVELS));
@@ -183,6 +191,7 @@ export class Core {
       this.cells(exports.exitCountsAddress(), exitReasons.length),
       this.cells(exports.exitCyclesAddress(), exitReasons.length),
       this.cells(exports.structuresAddress(), structures.length * structureCells.length),
+      this.cells(exports.tracepointsAddress(), tracepoints.length),
     ];
   }
 

@@ -4,7 +4,7 @@ import { Core, type CoreBuild } from "./core.js";
 import { exitReasons } from "./generated/declarations.js";
 import { machineLaws } from "./laws.js";
 import { layPages } from "./played.js";
-import type { Cycles, MachineResult, Oracle, StructureCounts } from "./result.js";
+import type { Cycles, MachineResult, Oracle, ShadowPages, StructureCounts } from "./result.js";
 import type { Recorded } from "./trace/source.js";
 
 /** A replay that cannot go on: the records contradict themselves or what was replayed. The message is one sentence. */
@@ -223,6 +223,7 @@ export class Machine {
       walkLengths,
       structures,
       exits,
+      ...(config.technique === "native" ? {} : { shadowPages: shadowPages(core.tracepoints()) }),
       cycles,
       laws: machineLaws({ counters, references, walkLengths, structures, exits, cycles, levels, oracle }),
       oracle,
@@ -265,6 +266,22 @@ export class Machine {
     const where = found === NOWHERE ? "memory that is not the guest's" : `frame ${hex(found)}`;
     return `${what} is translated to ${where}, but ${truth}`;
   }
+}
+
+function shadowPages(points: Record<string, number>): ShadowPages {
+  const byLevel = (event: string): Record<string, number> =>
+    Object.fromEntries(
+      Object.entries(points)
+        .filter(([name, count]) => count > 0 && name.startsWith(`sp_${event}_L`))
+        .map(([name, count]) => [name.slice(`sp_${event}_L`.length), count]),
+    );
+  return {
+    created: byLevel("created"),
+    reused: byLevel("reused"),
+    zapped: byLevel("zapped"),
+    unsynced: byLevel("unsynced"),
+    synced: byLevel("synced"),
+  };
 }
 
 /** Reasons an exit can have, in the order of the results. */

@@ -53,6 +53,20 @@ export interface StructureCounts {
   evictions: number;
 }
 
+/**
+ * What became of the hypervisor's shadow pages, each figure by level: `1` shadows the guest's lowest tables, and `1d` is a
+ * direct page, which maps a range instead (a large page of the guest, or a second stage built of such pages).
+ */
+export interface ShadowPages {
+  created: Record<string, number>;
+  /** Found in the cache when a table above was linked or a root loaded. */
+  reused: Record<string, number>;
+  /** Taken out of use; a root that was in use counts again when it is released. */
+  zapped: Record<string, number>;
+  unsynced: Record<string, number>;
+  synced: Record<string, number>;
+}
+
 export interface MachineResult {
   technique: MachineConfig["technique"];
   format: "ept" | "npt" | null;
@@ -64,6 +78,8 @@ export interface MachineResult {
   walkLengths: number[];
   structures: Record<string, StructureCounts>;
   exits: ExitCount[];
+  /** Of shadow paging, and of nested paging, where only tdpMmu=false has any. */
+  shadowPages?: ShadowPages;
   cycles: Cycles;
   laws: Law[];
   oracle: Oracle;
