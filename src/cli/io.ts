@@ -41,3 +41,21 @@ export function stopIfInterrupted(io: Io): void {
 export function mayColour(io: Io, stream: Output): boolean {
   return stream.isTTY === true && !io.env.NO_COLOR && io.env.TERM !== "dumb";
 }
+
+/** The same parts, until the user interrupts: even while the source has nothing to give. */
+export async function* interruptible(
+  parts: AsyncIterable<Uint8Array>,
+  io: Io,
+): AsyncGenerator<Uint8Array, void> {
+  stopIfInterrupted(io);
+  const aborted = new Promise<never>((_, reject) => {
+    io.signal.addEventListener("abort", () => reject(new Interrupted("interrupted")), { once: true });
+  });
+  aborted.catch(() => {});
+  const iterator = parts[Symbol.asyncIterator]();
+  for (;;) {
+    const next = await Promise.race([iterator.next(), aborted]);
+    if (next.done) return;
+    yield next.value;
+  }
+}

@@ -7,7 +7,7 @@ import { cutTrace } from "../trace/tools/cut.js";
 import { mergeTraces, QUANTUM } from "../trace/tools/merge.js";
 import { traceText } from "../trace/tools/text.js";
 import { type Parsed, positional } from "./arguments.js";
-import { Interrupted, type Io, stopIfInterrupted, UsageError } from "./io.js";
+import { type Io, interruptible, UsageError } from "./io.js";
 import { writeFile } from "./output.js";
 import { startProgress } from "./progress.js";
 import { fractionOf } from "./trace-info.js";
@@ -148,19 +148,4 @@ async function* gzipped(plain: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
     new CompressionStream("gzip") as ReadableWritablePair<Uint8Array, Uint8Array>,
   );
   for await (const bytes of packed) yield bytes;
-}
-
-/** The same parts, until the user interrupts: even while the source has nothing to give. */
-async function* interruptible(parts: AsyncIterable<Uint8Array>, io: Io): AsyncGenerator<Uint8Array, void> {
-  stopIfInterrupted(io);
-  const aborted = new Promise<never>((_, reject) => {
-    io.signal.addEventListener("abort", () => reject(new Interrupted("interrupted")), { once: true });
-  });
-  aborted.catch(() => {});
-  const iterator = parts[Symbol.asyncIterator]();
-  for (;;) {
-    const next = await Promise.race([iterator.next(), aborted]);
-    if (next.done) return;
-    yield next.value;
-  }
 }

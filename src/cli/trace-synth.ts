@@ -10,7 +10,7 @@ import {
 } from "../trace/synth/index.js";
 import { type OptionSpecs, parseArguments } from "./arguments.js";
 import { writeHelp } from "./help.js";
-import { type Io, stopIfInterrupted, UsageError } from "./io.js";
+import { type Io, interruptible, UsageError } from "./io.js";
 import { writeFile } from "./output.js";
 
 const list = generators.map(({ name, what }) => `  ${name.padEnd(14)} ${what}`).join("\n");
@@ -162,11 +162,4 @@ function commandOf(generator: Generator, values: Record<string, unknown>): strin
     .filter(({ option }) => values[option] !== undefined)
     .map(({ option }) => ` --${option} ${String(values[option])}`);
   return `nestwalk trace synth ${generator.name}${given.join("")} -o FILE`;
-}
-
-async function* interruptible(parts: AsyncIterable<Uint8Array>, io: Io): AsyncGenerator<Uint8Array, void> {
-  for await (const part of parts) {
-    stopIfInterrupted(io);
-    yield part;
-  }
 }
