@@ -78,7 +78,7 @@ export interface MachineResult {
   walkLengths: number[];
   structures: Record<string, StructureCounts>;
   exits: ExitCount[];
-  /** Of shadow paging, and of nested paging, where only tdpMmu=false has any. */
+  /** Of shadow paging, and of nested paging, whose pages are all direct. */
   shadowPages?: ShadowPages;
   cycles: Cycles;
   laws: Law[];
