@@ -49,7 +49,10 @@ export function syncEntries(page: ShadowPage): bool {
   return flush;
 }
 
-/** Synchronizes the oldest unsync pages for as long as there are too many. Xen: `oos_hash_add`. */
+/**
+ * Synchronizes the oldest unsync pages for as long as there are too many. Xen's `oos_hash_add` has a slot for each, and
+ * synchronizes by slot, which depends on the frame numbers.
+ */
 export function syncExcess(): void {
   for (let page = excessUnsync(); !page.isNone(); page = excessUnsync()) {
     writeProtect(page.gfn);
