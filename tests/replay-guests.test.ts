@@ -28,6 +28,13 @@ const MACHINES = {
   "ept without accessed and dirty flags, without VPIDs": ["ept", "ept.accessedDirty=false", "vpid=false"],
   "ept with a page-modification log": ["ept", "ept.pml=true"],
   npt: ["npt", "cpu=zen5"],
+  "ept on a host of 32 address bits": ["ept", "host.addressBits=32"],
+  "shadow on a host of 34 address bits, scattered": [
+    "shadow",
+    "host.addressBits=34",
+    "host.placement=scattered",
+  ],
+  "npt of a PAE host on 2 MiB pages": ["npt", "host.levels=3", "host.page=2m"],
   "npt on 1 GiB host pages": ["npt", "cpu=zen2", "host.page=1g", "host.addressBits=52"],
 } as const;
 

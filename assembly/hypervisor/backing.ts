@@ -26,9 +26,10 @@ const devices: Map64 = newMap64(1 << 6);
 /** Guest frames by host frame, in chunks. */
 const owners: Map64 = newMap64();
 
-/** Chunks handed out. Guest memory starts at 4 GiB of host memory; the hypervisor's tables lie below. */
+/** Chunks handed out. */
 let nextChunk: u64 = 0;
-const FIRST_FRAME: u64 = 1 << 20;
+/** Guest memory starts here, the hypervisor's tables lie below: at 4 GiB, or at a sixteenth of a narrow host's memory. */
+let firstFrame: u64 = 1 << 20;
 let nextTable: u64 = 0x100;
 
 export function configureBacking(isNative: bool): void {
@@ -36,7 +37,9 @@ export function configureBacking(isNative: bool): void {
   pageShift = parameter(Parameter.hostPageShift);
   scattered = parameter(Parameter.hostPlacement) !== 0;
   scatter = ((<u64>parameter(Parameter.seed)) << 1) | 1;
-  const room = parameter(Parameter.hostAddressBits) - 1;
+  const bits = parameter(Parameter.hostAddressBits);
+  firstFrame = bits < 36 ? max<u64>((<u64>1) << (bits - 16), (<u64>1) << (pageShift - 12)) : 1 << 20;
+  const room = bits - 1;
   scatterBits = room > pageShift ? min<u32>(24, room - pageShift) : 0;
   scatterMask = ((<u64>1) << scatterBits) - 1;
   nextChunk = 0;
@@ -77,7 +80,7 @@ export function hostFrameOf(gfn: u64): u64 {
   const within = gfn & (((<u64>1) << per) - 1);
   const first = chunks.get(chunk, u64.MAX_VALUE);
   if (first !== u64.MAX_VALUE) return first + within;
-  const unit = (FIRST_FRAME >> per) + place(nextChunk++);
+  const unit = (firstFrame >> per) + place(nextChunk++);
   const frame = unit << per;
   chunks.set(chunk, frame);
   owners.set(unit, chunk);

@@ -170,7 +170,11 @@ export const machineSchema = z
       .strictObject({
         page: z.enum(pageSizes).describe("Largest host page that backs the guest.").default("4k"),
         levels: number(3, 5, "Levels of the second stage; 3 is NPT of a PAE host.").default(4),
-        addressBits: number(36, 52, "Host physical-address width, bits.").default(cpu.host.addressBits),
+        addressBits: number(
+          32,
+          52,
+          "Host physical-address width, bits; the guest's memory must fit.",
+        ).default(cpu.host.addressBits),
         placement: z
           .enum(["sequential", "scattered"])
           .describe("Host pages in order of first use, or scattered by a seeded permutation.")
