@@ -5,6 +5,8 @@ import { comparisonLaws } from "./laws.js";
 import { Machine, ReplayError } from "./machine.js";
 import { playedBy, withKernel } from "./played.js";
 import { RESULT_SCHEMA, type Result, type TraceDescription } from "./result.js";
+import { toHex } from "./trace/bytes.js";
+import { sha256 } from "./trace/platform.js";
 import type { TraceSource } from "./trace/source.js";
 
 export interface Progress {
@@ -45,7 +47,9 @@ export async function compare(
   if (first === undefined) throw new RangeError("compare needs at least one machine");
   const total = trace.header.totals;
   const all = total === undefined ? undefined : total.fetches + total.reads + total.writes;
+  const stream = sha256();
   for await (const slice of trace.records()) {
+    stream.update(slice);
     for (const machine of machines) machine.feed(slice);
     const { accesses } = first;
     options.onProgress?.({ fraction: all === undefined || all === 0 ? undefined : accesses / all, accesses });
@@ -70,6 +74,7 @@ export async function compare(
   const description: TraceDescription = {
     file: trace.name,
     sha256: await trace.sha256(),
+    streamSha256: toHex(stream.digest()),
     format: trace.format,
     accesses,
     events,

@@ -91,6 +91,8 @@ export interface TraceDescription {
   file: string;
   /** SHA-256 of the file, hexadecimal. */
   sha256: string;
+  /** SHA-256 of the record stream: the same for the same recording in any container. */
+  streamSha256: string;
   format: string;
   accesses: number;
   events: number;

@@ -63,6 +63,7 @@ function result(...machines: MachineResult[]): Result {
     trace: {
       file: "guest.nwt",
       sha256: "",
+      streamSha256: "1".repeat(64),
       format: "nwt",
       accesses: 2_000_000,
       events: 2_000_100,

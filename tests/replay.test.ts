@@ -138,6 +138,8 @@ describe("a comparison", () => {
     }
     expect(first.trace.accesses).toBe(8_000_001);
     expect(first.trace.events).toBe(8_002_133);
+    const page = readFileSync(path("sqlite").replace(/nwt$/, "md"), "utf8");
+    expect(page).toContain(first.trace.streamSha256);
   });
 });
 
