@@ -381,11 +381,6 @@ export function countExit(reason: ExitReason, cycles: u64): void {
   store<u64>(exitCounts + at, load<u64>(exitCounts + at) + 1);
   store<u64>(exitCycles + at, load<u64>(exitCycles + at) + cycles);
 }
-/** Cycles found after the exit was counted, such as the handler's own walks. */
-export function addExitCycles(reason: ExitReason, cycles: u64): void {
-  const at = exitCycles + ((<usize>reason) << 3);
-  store<u64>(at, load<u64>(at) + cycles);
-}
 export function countStructure(structure: Structure, cell: StructureCell): void {
   const at = structures + ((<usize>(<u32>structure * <u32>StructureCell.COUNT + <u32>cell)) << 3);
   store<u64>(at, load<u64>(at) + 1);

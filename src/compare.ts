@@ -56,7 +56,7 @@ export async function compare(
   }
   if (!first.ended && trace.truncated === undefined) {
     throw new ReplayError(
-      `${trace.name} ends without an END record after ${first.events} events; it is cut short: record or copy it again, or allow a truncated trace.`,
+      `${trace.name} ends without an END record after ${first.events} events; it is cut short: record or copy it again.`,
       0,
       first.events,
     );

@@ -199,10 +199,10 @@ describe("drmemtrace", () => {
       "TraceError: t is a drmemtrace of version 9, at byte 0, and versions 1 to 7 are known; convert it with the DynamoRIO it came from",
     );
     expect(await message(drmemtraceFile([...start, ...body]))).toBe(
-      "TraceError: t is truncated: it ends at byte 84 without a footer record; get the file again, or read it with truncation allowed",
+      "TraceError: t is truncated: it ends at byte 84 without a footer record; get the file again, or read it as far as it is whole (--allow-truncated)",
     );
     expect(await message(drmemtraceFile([...start, ...body, ...end]).subarray(0, -5))).toBe(
-      "TraceError: t is truncated: its 103 bytes are 8 records of 12 bytes and 7 bytes more, at byte 96; get the file again, or read it with truncation allowed",
+      "TraceError: t is truncated: its 103 bytes are 8 records of 12 bytes and 7 bytes more, at byte 96; get the file again, or read it as far as it is whole (--allow-truncated)",
     );
     const long = drmemtraceFile([
       ...start,
@@ -406,7 +406,7 @@ describe("gem5", () => {
       [1, 0x2000, 8],
     ]);
     expect(await message(file.subarray(0, -3))).toBe(
-      `TraceError: t is truncated: it ends at byte ${file.length - 3}, inside a message; get the file again, or read it with truncation allowed`,
+      `TraceError: t is truncated: it ends at byte ${file.length - 3}, inside a message; get the file again, or read it as far as it is whole (--allow-truncated)`,
     );
   });
 });

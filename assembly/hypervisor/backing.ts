@@ -8,10 +8,6 @@ import { Parameter, parameter } from "../parameters";
  * frames are the host's.
  */
 
-/** Kinds of guest frame. */
-export const RAM: u32 = 0;
-export const DEVICE: u32 = 1;
-
 let native = true;
 let pageShift: u32 = 12;
 let scattered = false;

@@ -12,8 +12,6 @@ export const NRU: u32 = 4;
 export const INDEX_PLAIN: u32 = 0;
 export const INDEX_HASHED: u32 = 0xffff_ffff;
 
-export const NO_WAY: i32 = -1;
-
 /**
  * Codes of what a tag names: page sizes 0-3 (entries.ts), then entries of a paging-structure cache that lead to a
  * table of level 1 to 4 (code 4 to 7).

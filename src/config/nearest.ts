@@ -24,9 +24,11 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   let least = Math.max(2, Math.floor(wanted.length / 3)) + 1;
   for (const candidate of known) {
     const other = candidate.toLowerCase();
-    if (Math.abs(other.length - wanted.length) >= least && !other.startsWith(wanted)) continue;
+    if (Math.abs(other.length - wanted.length) >= least && !other.startsWith(wanted.slice(0, -1))) continue;
     const prefix = wanted.length >= 3 && other !== wanted && other.startsWith(wanted);
-    const distance = prefix ? 1 : editDistance(wanted, other);
+    /* Another ending of the same word, such as entry for entries. */
+    const ending = wanted.length >= 5 && other.startsWith(wanted.slice(0, -1)) ? 2 : other.length;
+    const distance = prefix ? 1 : Math.min(ending, editDistance(wanted, other));
     if (distance < least && distance < other.length) {
       least = distance;
       best = candidate;

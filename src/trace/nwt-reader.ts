@@ -273,7 +273,7 @@ class Walk {
 
   #cutAt(offset: number | undefined): TraceError {
     return new TraceError(
-      `${this.input.name} is truncated: it ends at byte ${offset}, after ${countOf(this.events, "whole event")}; get the file again, or read it with truncation allowed`,
+      `${this.input.name} is truncated: it ends at byte ${offset}, after ${countOf(this.events, "whole event")}; get the file again, or read it as far as it is whole (--allow-truncated)`,
       { kind: "truncated", offset, events: this.events },
     );
   }

@@ -88,9 +88,3 @@ export function dropMappings(gfn: u64, level: u32): bool {
     any = true;
   }
 }
-
-/** Whether any leaf maps the guest page. */
-export function isMapped(gfn: u64): bool {
-  for (let level: u32 = 1; level <= LEVELS; ++level) if (lists.get(keyOf(gfn, level)) !== 0) return true;
-  return false;
-}

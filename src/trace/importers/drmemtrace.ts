@@ -198,7 +198,7 @@ class Reading {
     const { out } = this;
     if (!this.footer)
       throw new TraceError(
-        `${this.name} is truncated: it ends at byte ${where.offset} without a footer record; get the file again, or read it with truncation allowed`,
+        `${this.name} is truncated: it ends at byte ${where.offset} without a footer record; get the file again, or read it as far as it is whole (--allow-truncated)`,
         { kind: "truncated", offset: where.offset },
       );
     if (this.kernelAccesses > 0)
@@ -269,7 +269,7 @@ export const drmemtrace: Importer = {
           name,
           3,
           (all, count, where) => reading.records(all, count, where),
-          "get the file again, or read it with truncation allowed",
+          "get the file again, or read it as far as it is whole (--allow-truncated)",
           () => reading.finish(decoder),
         );
         return decoder;

@@ -67,7 +67,7 @@ class Gem5Decoder implements Decoder {
     if (this.#held.length > 0 || this.#state !== "packets") {
       const offset = this.#offset + this.#held.length;
       throw new TraceError(
-        `${this.name} is truncated: it ends at byte ${offset}, inside a message; get the file again, or read it with truncation allowed`,
+        `${this.name} is truncated: it ends at byte ${offset}, inside a message; get the file again, or read it as far as it is whole (--allow-truncated)`,
         { kind: "truncated", offset },
       );
     }

@@ -67,7 +67,7 @@ class LackeyDecoder implements Decoder {
   end(): void {
     if (this.#held.length === 0) return;
     throw new TraceError(
-      `${this.name} is truncated: it ends at byte ${this.#offset + this.#held.length}, inside line ${this.#line}; record it again, or read it with truncation allowed`,
+      `${this.name} is truncated: it ends at byte ${this.#offset + this.#held.length}, inside line ${this.#line}; record it again, or read it as far as it is whole (--allow-truncated)`,
       { kind: "truncated", offset: this.#offset + this.#held.length },
     );
   }

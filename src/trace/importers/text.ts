@@ -42,7 +42,7 @@ class TextDecoderOfTraces implements Decoder {
     if (this.#ended) return;
     const { name, offset } = this.#lines;
     throw new TraceError(
-      `${name} is truncated: it ends at byte ${offset} without an END line; print the trace again, or read it with truncation allowed`,
+      `${name} is truncated: it ends at byte ${offset} without an END line; print the trace again, or read it as far as it is whole (--allow-truncated)`,
       { kind: "truncated", offset },
     );
   }
