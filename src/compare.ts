@@ -4,7 +4,7 @@ import { version } from "./generated/version.js";
 import { comparisonLaws } from "./laws.js";
 import { Machine, ReplayError } from "./machine.js";
 import { playedBy, withKernel } from "./played.js";
-import { RESULT_SCHEMA, type Result, type TraceDescription } from "./result.js";
+import { type MachineResult, RESULT_SCHEMA, type Result, type TraceDescription } from "./result.js";
 import { toHex } from "./trace/bytes.js";
 import { sha256 } from "./trace/platform.js";
 import type { TraceSource } from "./trace/source.js";
@@ -83,12 +83,17 @@ export async function compare(
     ...(played === undefined ? {} : { played }),
     ...(trace.truncated === undefined ? {} : { truncated: trace.truncated }),
   };
-  return {
-    schema: RESULT_SCHEMA,
-    nestwalk: version,
-    trace: description,
-    config: options.asked ?? {},
-    machines: results,
-    laws: comparisonLaws(results),
-  };
+  const config = options.asked ?? {};
+  return withMachines({ schema: RESULT_SCHEMA, nestwalk: version, trace: description, config }, results);
+}
+
+/**
+ * A comparison of other machines on the same trace: what replays that ran apart, each through some of the machines, are
+ * together.
+ */
+export function withMachines(
+  { schema, nestwalk, trace, config }: Omit<Result, "machines" | "laws">,
+  machines: MachineResult[],
+): Result {
+  return { schema, nestwalk, trace, config, machines, laws: comparisonLaws(machines) };
 }

@@ -1,5 +1,5 @@
 /** nestwalk as a library, in Node and in browsers. Files are in `nestwalk/node`. */
-export { type CompareOptions, compare, type Progress } from "./compare.js";
+export { type CompareOptions, compare, type Progress, withMachines } from "./compare.js";
 export type { PageSize } from "./config/index.js";
 export * from "./config/index.js";
 export { Core, type CoreBuild, type CoreExports, simdSupported } from "./core.js";

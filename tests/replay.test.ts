@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
-import { compare } from "../src/compare.js";
+import { compare, withMachines } from "../src/compare.js";
 import { resolveConfig, type TechniqueName, techniqueKeys } from "../src/config/index.js";
 import { Machine, ReplayError } from "../src/machine.js";
 import { openFile } from "../src/node/files.js";
 import type { MachineResult } from "../src/result.js";
-import { openTrace, RecordEncoder, type TraceSource } from "../src/trace/index.js";
-import { collect, cutStream } from "./fixtures/traces.js";
+import { bytesInMemory, openTrace, RecordEncoder, type TraceSource } from "../src/trace/index.js";
+import { collect, cutStream, nwtFile } from "./fixtures/traces.js";
 
 const TECHNIQUES = ["native", "shadow", "ept", "npt"] as const;
 
@@ -230,4 +230,19 @@ describe("records that contradict each other", () => {
     const long = new Uint8Array([...stream, (6 << 2) | 3, ...new Array(10).fill(0xff), 1]);
     expect(() => replay(long, "native")).toThrow(/holds a number longer than 64 bits/);
   });
+});
+
+it("puts machines that were replayed apart together as if they had been replayed side by side", async () => {
+  const machines = [configOf("native"), configOf("shadow"), configOf("ept")];
+  const stream = await collect((await open("pcid")).records());
+  const cut = await nwtFile(cutStream(stream, 100_000));
+  const trace = () => openTrace(bytesInMemory("cut.nwt", cut));
+  const together = await compare(await trace(), machines);
+  const apart = await Promise.all(machines.map(async (config) => compare(await trace(), [config])));
+  expect(apart[0]!.laws).toEqual([]);
+  const joined = withMachines(
+    apart[2]!,
+    apart.flatMap((one) => one.machines),
+  );
+  expect(JSON.stringify(joined)).toBe(JSON.stringify(together));
 });
