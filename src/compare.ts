@@ -2,8 +2,9 @@ import { type MachineConfig, withRecordedMemory } from "./config/index.js";
 import type { CoreBuild } from "./core.js";
 import { version } from "./generated/version.js";
 import { comparisonLaws } from "./laws.js";
-import { Machine, ReplayError } from "./machine.js";
+import { Machine } from "./machine.js";
 import { playedBy, withKernel } from "./played.js";
+import { ReplayError } from "./replay-error.js";
 import { type MachineResult, RESULT_SCHEMA, type Result, type TraceDescription } from "./result.js";
 import { toHex } from "./trace/bytes.js";
 import { sha256 } from "./trace/platform.js";
@@ -20,6 +21,8 @@ export interface CompareOptions {
   core?: CoreBuild | WebAssembly.Module;
   /** Accesses at the start that are replayed and not counted; more than the trace has are an error. */
   warmup?: number;
+  /** Accesses to an interval, from 1, by which the figures are given too; or "markers": each marker of the trace ends one. */
+  intervals?: number | "markers" | undefined;
   /** What to put into the result as `config`. */
   asked?: Record<string, unknown>;
   onProgress?: (progress: Progress) => void;
@@ -42,6 +45,7 @@ export async function compare(
   for (const machine of machines) {
     machine.layPages(trace.header.recorded);
     if (options.warmup) machine.warmUp(options.warmup);
+    if (options.intervals) machine.sampleIntervals(options.intervals);
   }
   const first = machines[0];
   if (first === undefined) throw new RangeError("compare needs at least one machine");

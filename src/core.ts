@@ -28,10 +28,19 @@ export interface CoreExports {
   windowAddress(): number;
   windowSize(): number;
   start(): void;
-  replay(length: number): number;
+  /** Replays whole records of the window's bytes `from` to `length`; returns the byte where it ended. */
+  replay(from: number, length: number): number;
   stopReason(): number;
-  /** Lets `replay` pause once, after so many accesses. */
+  /** Lets `replay` pause once, after so many accesses or records; Infinity for never. */
   pauseAfter(accesses: number): void;
+  pauseAfterEvents(events: number): void;
+  /** Lets `replay` pause after each marker. */
+  pauseAtMarkers(yes: boolean): void;
+  /** The marker that `replay` paused at, or 256. */
+  markerReached(): number;
+  /** Starts an interval in which the guest's frames that accesses reach are counted. */
+  watchFrames(): void;
+  framesReached(): number;
   eventCountNumber(): number;
   finish(): void;
   kernelLargeRange(firstLow: number, firstHigh: number, endLow: number, endHigh: number): void;

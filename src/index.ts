@@ -13,7 +13,9 @@ export {
   structures,
 } from "./generated/declarations.js";
 export { version } from "./generated/version.js";
-export { Machine, ReplayError } from "./machine.js";
+export { type Intervals, MOST_INTERVALS } from "./intervals.js";
+export { Machine } from "./machine.js";
+export { ReplayError } from "./replay-error.js";
 export type {
   Cycles,
   ExitCount,

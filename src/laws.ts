@@ -114,11 +114,21 @@ export function comparisonLaws(machines: readonly MachineResult[]): Law[] {
   const first = machines[0];
   if (first === undefined || machines.length < 2) return [];
   const digests = new Set(machines.map((m) => m.guestDigest));
+  const sets = new Set(machines.map(({ intervals }) => intervals && JSON.stringify(intervals.workingSet)));
   return [
     {
       name: "guest digest",
       holds: digests.size === 1,
       detail: digests.size === 1 ? `all ${first.guestDigest}` : machines.map((m) => m.guestDigest).join(", "),
     },
+    ...(first.intervals === undefined
+      ? []
+      : [
+          {
+            name: "working sets",
+            holds: sets.size === 1,
+            detail: `${sets.size} different of ${machines.length} machines`,
+          },
+        ]),
   ];
 }

@@ -2,24 +2,12 @@ import type { MachineConfig } from "./config/index.js";
 import { lower } from "./config/index.js";
 import { Core, type CoreBuild } from "./core.js";
 import { exitReasons } from "./generated/declarations.js";
+import { IntervalSampler, intervalLaws, MOST_INTERVALS } from "./intervals.js";
 import { machineLaws } from "./laws.js";
 import { layPages } from "./played.js";
+import { ReplayError } from "./replay-error.js";
 import type { Cycles, MachineResult, Oracle, ShadowPages, StructureCounts } from "./result.js";
 import type { Recorded } from "./trace/source.js";
-
-/** A replay that cannot go on: the records contradict themselves or what was replayed. The message is one sentence. */
-export class ReplayError extends Error {
-  override name = "ReplayError";
-  constructor(
-    message: string,
-    /** Byte offset in the record stream. */
-    readonly offset: number,
-    /** Records replayed before it. */
-    readonly events: number,
-  ) {
-    super(message);
-  }
-}
 
 /** `Stop` of assembly/replay/events.ts. */
 const Stop = {
@@ -67,8 +55,10 @@ export class Machine {
   #carry = new Uint8Array(0);
   #consumed = 0;
   #ended = false;
+  #warming = false;
   /** Figures at the end of the warm-up. */
   #before: BigUint64Array[] | undefined;
+  #intervals: IntervalSampler | undefined;
 
   constructor(config: MachineConfig, core?: CoreBuild | WebAssembly.Module) {
     this.#core = new Core(core);
@@ -87,7 +77,17 @@ export class Machine {
    * called before the first slice.
    */
   warmUp(accesses: number): void {
+    this.#warming = true;
     this.#core.exports.pauseAfter(accesses);
+  }
+
+  /**
+   * Takes the figures apart by intervals of `every` accesses, or by the trace's markers, from the end of the warm-up on. To
+   * be called before the first slice and after `warmUp`.
+   */
+  sampleIntervals(every: number | "markers"): void {
+    this.#intervals = new IntervalSampler(this.#core, every, this.#config);
+    if (!this.#warming) this.#intervals.start();
   }
 
   /** Accesses replayed so far. */
@@ -133,28 +133,41 @@ export class Machine {
   /** Replays the window's first `length` bytes; returns the bytes of the record that it does not finish. */
   #replayWindow(length: number): Uint8Array<ArrayBuffer> {
     const core = this.#core.exports;
-    let left = length;
+    let at = 0;
     while (true) {
-      const used = this.#replay(left);
-      this.#consumed += used;
-      left -= used;
-      const rest = new Uint8Array(core.memory.buffer, core.windowAddress() + used, left).slice();
+      const end = this.#replay(at, length);
+      this.#consumed += end - at;
+      at = end;
       const stop = core.stopReason();
       if (stop === Stop.paused) {
-        this.#before = this.#core.snapshot();
-        new Uint8Array(core.memory.buffer, core.windowAddress(), left).set(rest);
+        this.#pause();
         continue;
       }
       if (stop === Stop.end) this.#ended = true;
       else if (stop !== Stop.none && stop !== Stop.incomplete) throw this.#failure(stop);
-      return rest;
+      return new Uint8Array(core.memory.buffer, core.windowAddress() + at, length - at).slice();
     }
   }
 
-  #replay(length: number): number {
+  /** The warm-up or an interval ends here. */
+  #pause(): void {
+    if (this.#warming) {
+      this.#warming = false;
+      this.#before = this.#core.snapshot();
+      this.#intervals?.start();
+    } else if (this.#intervals?.next() === false) {
+      throw new ReplayError(
+        `the run has more than ${MOST_INTERVALS} intervals; let each be of more accesses.`,
+        this.#consumed,
+        this.events,
+      );
+    }
+  }
+
+  #replay(from: number, length: number): number {
     const core = this.#core.exports;
     try {
-      return core.replay(length);
+      return core.replay(from, length);
     } catch (error) {
       if (!outOfMemory(error, core.memory)) throw error;
       throw new ReplayError(
@@ -193,6 +206,7 @@ export class Machine {
   finish(): MachineResult {
     const core = this.#core;
     core.exports.finish();
+    const intervals = this.#intervals?.finish();
     if (this.#before !== undefined) core.subtract(this.#before);
     const counters = core.counters();
     const config = this.#config;
@@ -225,7 +239,11 @@ export class Machine {
       exits,
       ...(config.technique === "native" ? {} : { shadowPages: shadowPages(core.tracepoints()) }),
       cycles,
-      laws: machineLaws({ counters, references, walkLengths, structures, exits, cycles, levels, oracle }),
+      ...(intervals === undefined ? {} : { intervals }),
+      laws: [
+        ...machineLaws({ counters, references, walkLengths, structures, exits, cycles, levels, oracle }),
+        ...(intervals === undefined ? [] : intervalLaws(intervals, { counters, structures, exits, cycles })),
+      ],
       oracle,
       guestDigest: core.guestDigest(),
     };

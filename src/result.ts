@@ -1,4 +1,5 @@
 import type { MachineConfig } from "./config/index.js";
+import type { Intervals } from "./intervals.js";
 import type { Recorded } from "./trace/source.js";
 
 /** Version of the result's shape; it grows only when a key changes its meaning or goes away. */
@@ -81,6 +82,8 @@ export interface MachineResult {
   /** Of shadow paging, and of nested paging, whose pages are all direct. */
   shadowPages?: ShadowPages;
   cycles: Cycles;
+  /** The figures by interval, where they were asked for. */
+  intervals?: Intervals;
   laws: Law[];
   oracle: Oracle;
   /** What the guest could see: every access's page, every fault, the tables at the end. Sixteen hexadecimal digits. */

@@ -30,6 +30,7 @@ import {
 import { noteTablePage } from "./digest";
 import { replayPageFault } from "./fault";
 import { forgetFrames, recordMapping } from "./oracle";
+import { noteMarker } from "./pause";
 import { byte, hasOverlong, RecordType, skipBytes, sv, uv } from "./stream";
 
 /** What the records other than accesses do (traces/FORMAT.md). */
@@ -48,7 +49,7 @@ export enum Stop {
   endMismatch,
   /** An access that no repair gets on. */
   stuck,
-  /** As many accesses were replayed as `pauseAfter` said. */
+  /** pause.ts wanted it. */
   paused,
 }
 
@@ -118,7 +119,7 @@ export function replayEvent(type: u32): Stop {
       break;
     }
     case RecordType.mark:
-      byte();
+      noteMarker(byte());
       break;
     case RecordType.instruction:
       instruction(byte());

@@ -9,6 +9,7 @@ import { FETCH, MODE_SUPERVISOR, MODE_SUPERVISOR_AC, MODE_USER, READ, USER, WRIT
 import { fault, Outcome, PF_FETCH, PF_USER, PF_WRITE } from "../x86/fault";
 import { accessSlow } from "./access";
 import { foldFault } from "./oracle";
+import { distrustHints } from "./working-set";
 
 /** The guest's tables walked without any effect, cache or cost: what the architecture says right now. */
 export function probe(va: u64, access: u32): Outcome {
@@ -33,6 +34,7 @@ export function replayPageFault(cr2: u64, code: u64): void {
   const raised = fresh === Outcome.pageFault && fault.errorCode === code;
   foldFault(raised ? code : 0, cr2);
   const outcome = accessSlow(cr2, kind, mode);
+  distrustHints();
   if (outcome === Outcome.pageFault && fault.errorCode === code && fault.address === cr2) {
     count(Counter.faultsConfirmed);
   } else if (raised) {

@@ -18,6 +18,7 @@ import {
   wasEmulated,
 } from "./access";
 import { refuse, repeatVerified, verify, verifyGuestFrame } from "./oracle";
+import { noteFrame, watching } from "./working-set";
 
 /** One access of the trace to one page: translated, held against the oracle, and if it faults served by the stand-in kernel. */
 
@@ -46,6 +47,7 @@ export function accessPage(va: u64, kind: u32, mode: u32, event: u64): void {
   let outcome = accessSlow(va, kind, mode);
   if (outcome !== Outcome.ok && playing) outcome = playFaults(va, kind, mode, event, outcome);
   if (outcome === Outcome.ok) {
+    if (watching) noteFrame(accessedAddress, wasEmulated);
     if (wasEmulated) verifyGuestFrame(vpn, accessedAddress >> 12, event, kind);
     else verify(vpn, accessedAddress >> 12, event, kind);
   } else {

@@ -4,6 +4,7 @@ import { keepTime } from "../guest/kernel";
 import { isStuck } from "./access";
 import { accessCount, countEvent, eventNumber, replayData, replayFetch, settleAccesses } from "./accesses";
 import { replayEvent, Stop } from "./events";
+import { isDue, pausing, resume } from "./pause";
 import {
   atEnd,
   byte,
@@ -20,19 +21,16 @@ import {
 /** The loop: each record of the window is decoded and done at once. */
 
 let stop: Stop = Stop.none;
-/** Accesses after which the replay pauses once, for the driver to look at the counters. */
-let pauseAt: u64 = u64.MAX_VALUE;
 
-/** `accesses` is exact up to 2^53. */
-export function pauseAfter(accesses: f64): void {
-  pauseAt = <u64>accesses;
-}
-
-/** Replays whole records of the window's first `length` bytes; returns the bytes taken. `stopReason` says why it ended. */
-export function replay(length: u32): u32 {
+/**
+ * Replays whole records of the window's first `length` bytes, from byte `from` on; returns where it ended. `stopReason`
+ * says why.
+ */
+export function replay(from: u32, length: u32): u32 {
   checkEvery(churnAt !== u64.MAX_VALUE);
-  openWindow(length);
+  openWindow(from, length);
   stop = Stop.none;
+  resume();
   while (!atEnd()) {
     const start = cursor();
     if (!isFarFromEnd() && !isReady()) {
@@ -53,8 +51,7 @@ export function replay(length: u32): u32 {
     }
     countEvent();
     if (stop === Stop.end) break;
-    if (pauseAt !== u64.MAX_VALUE && accessCount() >= pauseAt) {
-      pauseAt = u64.MAX_VALUE;
+    if (pausing && isDue(accessCount(), eventNumber())) {
       stop = Stop.paused;
       settleClock();
       break;

@@ -55,9 +55,9 @@ export function checkEvery(yes: bool): void {
   checksEvery = yes;
 }
 
-/** Puts the cursor on the window's first byte; `length` bytes are filled. */
-export function openWindow(length: u32): void {
-  at = window;
+/** Puts the cursor on byte `from` of the window, of which `length` bytes are filled. */
+export function openWindow(from: u32, length: u32): void {
+  at = window + from;
   windowEnd = window + length;
   checkedFrom = length > MARGIN && !checksEvery ? windowEnd - MARGIN : window;
   overlong = false;

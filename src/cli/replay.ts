@@ -33,6 +33,7 @@ const options: OptionSpecs = {
   json: { type: "string" },
   quiet: { type: "boolean", short: "q" },
   warmup: { type: "string" },
+  interval: { type: "string" },
   ...inputOptions,
   core: { type: "string" },
 };
@@ -42,6 +43,8 @@ export const replayOptionsHelp = `  --cpu PRESET         CPU to model (default s
   --config FILE        JSON file with configuration keys; nestwalk schema describes them
   --set KEY=VALUE      one key, such as clock.window=128; may be repeated
   --warmup N           replay the first N accesses without counting them: TLBs and tables fill
+  --interval N         give the figures by interval too: N accesses, or markers, which ends one
+                       at each marker of the trace; in the JSON, as intervals
   --json FILE          write the result as JSON; - writes it, and nothing else, to stdout
   -q, --quiet          no table and no progress line
   --core simd|scalar   build of the core (default: simd where the engine has it); same results
@@ -73,6 +76,7 @@ export async function replayCommand(
   const core = coreBuild(text(parsed, "core"));
   const configs = await machines(command, parsed);
   const warmup = warmupOf(text(parsed, "warmup"));
+  const intervals = intervalsOf(text(parsed, "interval"));
   const json = text(parsed, "json");
   const quiet = parsed.values.quiet === true;
   if (json !== undefined && json !== "-") await mustBeWritable(json);
@@ -85,6 +89,7 @@ export async function replayCommand(
     result = await compare(trace, configs, {
       core,
       warmup,
+      intervals,
       asked: asked(command.name, parsed, configs),
       onProgress: (at) => progress.update(at),
     });
@@ -117,6 +122,17 @@ function warmupOf(value: string | undefined): number {
   const accesses = Number(value ?? 0);
   if (!/^\d+$/.test(value ?? "0") || !Number.isSafeInteger(accesses))
     throw new UsageError(`--warmup is "${value}"; it must be a number of accesses, such as 1000000`);
+  return accesses;
+}
+
+/** Accesses to an interval of `--interval`, or "markers". */
+function intervalsOf(value: string | undefined): number | "markers" | undefined {
+  if (value === undefined || value === "markers") return value;
+  const accesses = Number(value);
+  if (!/^\d+$/.test(value) || !Number.isSafeInteger(accesses) || accesses === 0)
+    throw new UsageError(
+      `--interval is "${value}"; it must be a number of accesses, such as 100000, or markers`,
+    );
   return accesses;
 }
 
@@ -212,7 +228,8 @@ async function configText(path: string): Promise<string> {
 
 /** What the result says was asked for: what changes its numbers, not where it goes. */
 function asked(command: string, parsed: Parsed, configs: readonly MachineConfig[]): Record<string, unknown> {
-  const { cpu, config, set, warmup, "host-page": hostPage, from, columns, addresses, v2p } = parsed.values;
+  const { cpu, config, set, warmup, interval, "host-page": hostPage } = parsed.values;
+  const { from, columns, addresses, v2p } = parsed.values;
   const pageSizes = parsed.values["page-sizes"];
   const input = { from, columns, addresses, pageSizes, v2p };
   return {
@@ -223,6 +240,7 @@ function asked(command: string, parsed: Parsed, configs: readonly MachineConfig[
     ...(set === undefined ? {} : { set }),
     ...(hostPage === undefined ? {} : { hostPage }),
     ...(warmup === undefined ? {} : { warmup: Number(warmup) }),
+    ...(interval === undefined ? {} : { interval: intervalsOf(interval as string) }),
     ...Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)),
   };
 }
