@@ -1,22 +1,18 @@
-import { techniqueName } from "../config/technique.js";
-import type { Law, MachineResult, Result, StructureCounts } from "../result.js";
-import { counted, fixed, grouped, overhead, percent } from "./numbers.js";
-import { type Paint, plain, type Tone } from "./style.js";
-import { headerText, printable, wrapped } from "./text.js";
+import type { Result } from "../result.js";
+import {
+  type ComparisonRow,
+  comparisonHeading,
+  comparisonRows,
+  comparisonVerdicts,
+  type Sentence,
+} from "./comparison.js";
+import { type Paint, plain } from "./style.js";
+import { wrapped } from "./text.js";
 
 export interface TableOptions {
   /** Columns of the terminal, 0 or undefined if unknown; never more than 100 are used, nor fewer than 40. */
   width?: number | undefined;
   paint?: Paint;
-}
-
-/** A row: its label, one cell a machine, and how it is painted. `undefined` cells leave the row a heading. */
-interface Row {
-  label: string;
-  cells?: string[];
-  tone?: Tone;
-  /** Shown even when it is nothing in every machine. */
-  always?: boolean;
 }
 
 const MOST_WIDTH = 100;
@@ -28,9 +24,14 @@ const GAP = 2;
 export function comparisonTable(result: Result, options: TableOptions = {}): string[] {
   const paint = options.paint ?? plain;
   const width = Math.max(LEAST_WIDTH, Math.min(options.width || MOST_WIDTH, MOST_WIDTH));
-  const lines = [...heading(result, paint, width), ""];
-  const rows = allRows(result).filter((row) => row.always || !row.cells?.every(isNothing));
-  const label = Math.max(...rows.map((row) => row.label.length));
+  const [title, ...about] = comparisonHeading(result);
+  const lines = [
+    paint(title!.tone, title!.text),
+    ...about.flatMap((line) => sentence(line, paint, width)),
+    "",
+  ];
+  const rows = comparisonRows(result);
+  const label = Math.max(...rows.map((row) => indented(row).length));
   const cells = result.machines.map((_, i) =>
     Math.max(LEAST_COLUMN, ...rows.map((row) => (row.cells?.[i] ?? "").length)),
   );
@@ -38,12 +39,16 @@ export function comparisonTable(result: Result, options: TableOptions = {}): str
     for (const row of rows) lines.push(rowLine(row, label, block, cells, paint));
     lines.push("");
   }
-  lines.push(...verdicts(result, paint, width));
+  for (const line of comparisonVerdicts(result)) lines.push(...sentence(line, paint, width));
   return lines;
 }
 
-function isNothing(cell: string): boolean {
-  return cell === "-" || /^0(\.0+)?$/.test(cell);
+function sentence({ tone, text }: Sentence, paint: Paint, width: number): string[] {
+  return wrapped(text, width).map((line) => paint(tone, line));
+}
+
+function indented({ label, indent }: ComparisonRow): string {
+  return "  ".repeat(indent) + label;
 }
 
 /** Machines that fit beside each other, by index; what does not fit comes below. */
@@ -63,188 +68,10 @@ function blocks(cells: readonly number[], room: number): number[][] {
   return found;
 }
 
-function rowLine(row: Row, label: number, block: number[], widths: number[], paint: Paint): string {
+function rowLine(row: ComparisonRow, label: number, block: number[], widths: number[], paint: Paint): string {
   const cells = row.cells
     ? block.map((i) => " ".repeat(GAP) + row.cells![i]!.padStart(widths[i]!)).join("")
     : "";
-  const line = (row.label.padEnd(label) + cells).trimEnd();
+  const line = (indented(row).padEnd(label) + cells).trimEnd();
   return row.tone && line !== "" ? paint(row.tone, line) : line;
-}
-
-function heading(result: Result, paint: Paint, width: number): string[] {
-  const { trace, machines } = result;
-  const warm = trace.warmup ? `, the first ${counted(trace.warmup, "access", "accesses")} not counted` : "";
-  const events = `${counted(trace.accesses, "access", "accesses")}, ${counted(trace.events, "event")}${warm}`;
-  const { program, guest, kernel } = trace.recorded;
-  const system = [guest, kernel].filter(Boolean).map((value) => headerText(value));
-  const what = program ? headerText(program) : undefined;
-  const origin = what && system.length > 0 ? `${what} (${system.join(", ")})` : (what ?? system.join(", "));
-  const formats = [...new Set(machines.flatMap(({ format }) => format ?? []))].join(" and ");
-  const setups = [...new Set(machines.map((machine) => setup(machine, formats)))];
-  const cut = trace.truncated
-    ? [`truncated at byte ${grouped(trace.truncated.offset)}: only what is whole was replayed`]
-    : [];
-  return [
-    paint("title", `${printable(trace.file)}: ${events}`),
-    ...[...(origin ? [origin] : []), ...cut, ...imported(trace), ...setups].flatMap((line) =>
-      wrapped(line, width).map((part) => paint("dim", part)),
-    ),
-  ];
-}
-
-/** What the numbers are of, in a line. */
-function setup({ config }: MachineResult, formats: string): string {
-  const { cpu, host, clock, caches } = config;
-  const cached = `page-table lines cached, data accesses ${caches.data ? "too" : "not"}`;
-  const memory = caches.enabled ? cached : `no caches, ${caches.referenceCycles} cycles a reference`;
-  return `CPU ${cpu}${formats && `, ${formats}`}; host pages of ${host.page}; ${memory}; window ${clock.window}`;
-}
-
-/** That a trace has no page tables of its own, where it comes from, and what was played. */
-function imported({ recorded, format, played }: Result["trace"]): string[] {
-  if (recorded.tables !== false) return [];
-  const from = format === "nwt" ? recorded.source?.format : format;
-  return [...(from ? [`imported from ${headerText(from)}`] : []), ...(played ? [played.what] : [])];
-}
-
-function allRows({ machines }: Result): Row[] {
-  const each = (cell: (m: MachineResult) => string): string[] => machines.map(cell);
-  const counter = (label: string, name: string): Row => ({
-    label,
-    cells: each((m) => grouped(m.counters[name] ?? 0)),
-  });
-  const perAccess = (m: MachineResult, cycles: number) =>
-    cycles === 0 ? "-" : fixed(cycles / (m.counters.accesses || 1), 3);
-  const native = machines.find((m) => m.technique === "native");
-  return [
-    { label: "", cells: each(techniqueName), tone: "head" },
-    { ...counter("accesses", "accesses"), always: true },
-    ...hitRates(machines),
-    { ...counter("page walks", "walks"), always: true },
-    counter("  faulted or exited", "walksFaulted"),
-    {
-      label: "  per 1,000 accesses",
-      cells: each((m) => fixed((1000 * (m.counters.walks ?? 0)) / (m.counters.accesses || 1), 3)),
-    },
-    { label: "references per walk, mean", cells: each(meanReferences) },
-    counter("references per walk, maximum", "walkReferencesMax"),
-    counter("VM exits", "exits"),
-    ...exitRows(machines),
-    { label: "cycles", cells: each((m) => grouped(m.cycles.total)), tone: "head", always: true },
-    { label: "  per access", cells: each((m) => perAccess(m, m.cycles.total)) },
-    ...partRows(machines, perAccess),
-    ...(native === undefined || machines.length < 2
-      ? []
-      : [
-          {
-            label: "overhead against native",
-            cells: each((m) => (m === native ? "-" : overhead(m.cycles.total, native.cycles.total))),
-            tone: "head" as const,
-            always: true,
-          },
-        ]),
-  ];
-}
-
-const LEVELS = [
-  ["l1d", "L1D"],
-  ["l1i", "L1I"],
-  ["l2", "L2"],
-  ["l2i", "L2, instructions"],
-] as const;
-
-function hits(s: StructureCounts): number {
-  return s.hits4k + s.hits2m + s.hits1g;
-}
-
-function hitRates(machines: readonly MachineResult[]): Row[] {
-  const used = LEVELS.filter(([name]) => machines.some((m) => (m.structures[name]?.lookups ?? 0) > 0));
-  if (used.length === 0) return [];
-  const asked = ({ config, structures }: MachineResult, name: (typeof LEVELS)[number][0]) =>
-    config.tlb[name].length === 0 ? undefined : structures[name];
-  const rows = used.map(([name, label]) => ({
-    label: `  ${label}`,
-    cells: machines.map((m) => {
-      const s = asked(m, name);
-      return s === undefined ? "-" : percent(hits(s), s.lookups);
-    }),
-  }));
-  return [{ label: "TLB hits" }, ...rows];
-}
-
-function meanReferences(m: MachineResult): string {
-  const walks = m.counters.walks ?? 0;
-  return walks === 0 ? "-" : fixed((m.counters.tableReferences ?? 0) / walks, 2);
-}
-
-/** Exits by reason, the most expensive first. */
-function exitRows(machines: readonly MachineResult[]): Row[] {
-  const cost = new Map<string, number>();
-  for (const { exits } of machines)
-    for (const { reason, count, cycles } of exits)
-      if (count > 0) cost.set(reason, (cost.get(reason) ?? 0) + cycles);
-  return [...cost]
-    .sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
-    .map(([reason]) => ({
-      label: `  ${reason}`,
-      cells: machines.map((m) => grouped(m.exits.find((e) => e.reason === reason)?.count ?? 0)),
-    }));
-}
-
-const PARTS = [
-  ["issue", "issue"],
-  ["tlb", "second-level TLB"],
-  ["walk", "page walks"],
-  ["walkerQueue", "waiting for a walker"],
-  ["data", "data"],
-  ["exitHardware", "exits, hardware"],
-  ["exitHandler", "exits, hypervisor"],
-  ["kernel", "the played kernel"],
-] as const;
-
-/** Where the cycles of an access went; parts that are nothing everywhere are left out. */
-function partRows(
-  machines: readonly MachineResult[],
-  perAccess: (m: MachineResult, cycles: number) => string,
-): Row[] {
-  return PARTS.filter(([part]) => machines.some((m) => (m.cycles[part] ?? 0) > 0)).map(([part, label]) => ({
-    label: `    ${label}`,
-    cells: machines.map((m) => perAccess(m, m.cycles[part] ?? 0)),
-  }));
-}
-
-/** Whether the laws hold, and what the oracle says. */
-function verdicts(result: Result, paint: Paint, width: number): string[] {
-  const lines: string[] = [];
-  const say = (tone: Tone, text: string) => {
-    for (const [i, line] of wrapped(text, width).entries())
-      lines.push(paint(tone, i === 0 ? line : `  ${line}`));
-  };
-  const groups: [string, readonly Law[]][] = [
-    ...result.machines.map((m): [string, Law[]] => [techniqueName(m), m.laws]),
-    ["all machines", result.laws],
-  ];
-  const broken = groups.flatMap(([who, laws]) => laws.filter((l) => !l.holds).map((l) => ({ who, ...l })));
-  const all = groups.reduce((n, [, laws]) => n + laws.length, 0);
-  if (broken.length === 0) say("good", `Conservation laws: all ${all} hold.`);
-  else say("bad", `Conservation laws: ${broken.length} of ${all} broken.`);
-  for (const { who, name, detail } of broken) say("bad", `  ${who}: ${name}: ${detail}`);
-  lines.push(...oracleLines(result, paint, width));
-  return lines;
-}
-
-function oracleLines({ machines, trace }: Result, paint: Paint, width: number): string[] {
-  const mapping = trace.played ? "played mapping" : "recorded mapping";
-  const texts = machines.map(({ oracle }) => {
-    const unknown = oracle.unknown > 0 ? `; ${grouped(oracle.unknown)} without a recorded mapping` : "";
-    return `${counted(oracle.checked, "access", "accesses")} checked against the ${mapping}, ${counted(oracle.mismatches, "mismatch", "mismatches")}${unknown}`;
-  });
-  const bad = machines.some(({ oracle }) => oracle.mismatches > 0);
-  const same = new Set(texts).size === 1;
-  const lines = same
-    ? [`Oracle: ${texts[0]}${machines.length > 1 ? " in every machine" : ""}.`]
-    : texts.map((text, i) => `Oracle, ${techniqueName(machines[i]!)}: ${text}.`);
-  for (const m of machines)
-    if (m.oracle.first) lines.push(`  first mismatch of ${techniqueName(m)}: ${m.oracle.first}`);
-  return lines.flatMap((line) => wrapped(line, width)).map((line) => paint(bad ? "bad" : "good", line));
 }

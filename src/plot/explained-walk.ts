@@ -1,0 +1,187 @@
+import { counted, fixed } from "../report/numbers.js";
+import type { Figure, FigureOptions } from "./figure.js";
+import { framed, label, roomOf } from "./figure.js";
+import { gridLayout, guestLabel, hostLabel } from "./walk-grid.js";
+
+/** What of an explained access is drawn. */
+export interface ExplainedAccess {
+  access: { va: string; kind: string };
+  state: { technique: string; format: string | null; hostLevels: number };
+  steps: readonly ExplainedStep[];
+  walks: readonly ExplainedWalk[];
+}
+
+export interface ExplainedStep {
+  kind: string;
+  name?: string;
+  address?: string;
+  value?: string;
+  /** Where a reference was found. */
+  source?: string;
+  cycles: number;
+}
+
+export interface ExplainedWalk {
+  references: number;
+  cycles: number;
+  outcome: string;
+  grid: readonly { guestLevel: number; cells: readonly ExplainedCell[] }[];
+}
+
+export interface ExplainedCell {
+  hostLevel: number;
+  /** Index of the reference among the steps. */
+  step?: number;
+  /** From 1, in the order of the walk. */
+  order?: number;
+  /** What made the reference needless. */
+  skippedBy?: string;
+}
+
+export interface ExplainedWalkOptions extends FigureOptions {
+  /** Which of the access's walks; default the last. */
+  walk?: number;
+}
+
+/** Where references are found, the nearest first, and how dark its squares are. */
+const SOURCES = [
+  ["entryCache", "walk cache", 0.1],
+  ["L1D", "L1D", 0.25],
+  ["L2", "L2", 0.5],
+  ["L3", "L3", 0.75],
+  ["memory", "memory", 1],
+  ["flat", "memory", 1],
+] as const;
+
+/** One walk, square by square: in which order entries were read, where each was found and what it cost; and why others were not. */
+export function explainedWalkFigure(access: ExplainedAccess, options: ExplainedWalkOptions = {}): Figure {
+  const nth = options.walk ?? access.walks.length - 1;
+  const walk = access.walks[nth];
+  if (walk === undefined)
+    throw new RangeError(
+      access.walks.length === 0
+        ? `the access to ${access.access.va} made no walk`
+        : `the access to ${access.access.va} made ${counted(access.walks.length, "walk")}; there is no walk ${nth}`,
+    );
+  const { technique, format, hostLevels } = access.state;
+  const name = technique === "nested" ? (format ?? technique) : technique;
+  const rows = walk.grid.map(({ guestLevel }) => guestLabel(guestLevel, name));
+  const hosts = [...new Set(walk.grid.flatMap(({ cells }) => cells.map(({ hostLevel }) => hostLevel)))].sort(
+    (a, b) => b - a,
+  );
+  const columns = hosts.map((h) => hostLabel(h, hostLevels));
+  const grid = walk.grid.map(({ cells }) => hosts.map((h) => cells.find(({ hostLevel }) => hostLevel === h)));
+  const stepOf = (cell: ExplainedCell | undefined) =>
+    cell?.step === undefined ? undefined : access.steps[cell.step];
+  const { narrow } = roomOf(options);
+  const { height, margin, layout } = gridLayout(rows, columns, options);
+  const small = narrow ? 9 : 11;
+  return framed(
+    {
+      id: `explained-walk${nth === 0 ? "" : `-${nth + 1}`}`,
+      title: `${name}: a ${access.access.kind} of ${access.access.va} is walked in ${counted(walk.references, "reference")} and ${counted(walk.cycles, "cycle")}`,
+      subtitle: `In each square: its turn, where the entry was found, cycles; or why it was not read. ${walk.outcome}`,
+      alt: `Grid of one page walk, guest level by host level: ${sayOrder(grid, rows, columns, stepOf)}.`,
+      table: {
+        columns: ["turn", "guest level", "host level", "entry", "address", "value", "found in", "cycles"],
+        rows: grid
+          .flatMap((cells, r) => cells.map((cell, c) => ({ cell, r, c })))
+          .filter(({ cell }) => cell?.step !== undefined)
+          .sort((a, b) => (a.cell!.order ?? 0) - (b.cell!.order ?? 0))
+          .map(({ cell, r, c }) => {
+            const step = stepOf(cell);
+            return [
+              cell!.order ?? null,
+              rows[r]!,
+              columns[c]!,
+              step?.name ?? null,
+              step?.address ?? null,
+              step?.value ?? null,
+              step === undefined ? null : sourceOf(step)[1],
+              step?.cycles ?? null,
+            ];
+          }),
+      },
+      data: [
+        {
+          type: "heatmap",
+          z: grid.map((cells) => cells.map((cell) => heatOf(stepOf(cell)))),
+          text: grid.map((cells) => cells.map((cell) => readText(cell, stepOf(cell), narrow))),
+          customdata: grid.map((cells) => cells.map((cell) => hoverText(cell, stepOf(cell)))),
+          texttemplate: "%{text}",
+          textfont: { size: narrow ? 10 : 12 },
+          zmin: 0,
+          zmax: 1,
+          showscale: false,
+          xgap: 2,
+          ygap: 2,
+          hoverongaps: false,
+          hovertemplate: "%{customdata}<extra></extra>",
+        },
+      ],
+      height,
+      margin,
+      layout: {
+        ...layout,
+        annotations: grid.flatMap((cells, r) =>
+          cells.flatMap((cell, c) =>
+            cell?.skippedBy === undefined || cell.step !== undefined
+              ? []
+              : [
+                  label(cell.skippedBy.replaceAll(" ", "<br>"), {
+                    x: c,
+                    y: r,
+                    xanchor: "center",
+                    align: "center",
+                    opacity: 0.75,
+                    font: { size: small },
+                  }),
+                ],
+          ),
+        ),
+      },
+    },
+    options,
+  );
+}
+
+function sourceOf({ source }: ExplainedStep) {
+  return SOURCES.find(([key]) => key === source) ?? ([source ?? "", source ?? "", 0.5] as const);
+}
+
+function heatOf(step: ExplainedStep | undefined): number | null {
+  return step === undefined ? null : sourceOf(step)[2];
+}
+
+function readText(cell: ExplainedCell | undefined, step: ExplainedStep | undefined, narrow: boolean): string {
+  if (cell?.order === undefined || step === undefined) return "";
+  const place = sourceOf(step)[1];
+  return narrow
+    ? `<b>${cell.order}</b><br>${place}`
+    : `<b>${cell.order}</b><br>${place}, ${fixed(step.cycles, 0)}`;
+}
+
+function hoverText(cell: ExplainedCell | undefined, step: ExplainedStep | undefined): string {
+  if (cell === undefined) return "";
+  if (step === undefined) return cell.skippedBy ?? "";
+  return `${step.name ?? ""} at ${step.address ?? "?"}: ${step.value ?? "?"}<br>${sourceOf(step)[1]}, ${counted(step.cycles, "cycle")}`;
+}
+
+function sayOrder(
+  grid: readonly (readonly (ExplainedCell | undefined)[])[],
+  rows: readonly string[],
+  columns: readonly string[],
+  stepOf: (cell: ExplainedCell | undefined) => ExplainedStep | undefined,
+): string {
+  const read = grid
+    .flatMap((cells, r) => cells.map((cell, c) => ({ cell, r, c })))
+    .filter(({ cell }) => cell?.order !== undefined)
+    .sort((a, b) => a.cell!.order! - b.cell!.order!);
+  if (read.length === 0) return "nothing was read";
+  return read
+    .map(({ cell, r, c }) => {
+      const step = stepOf(cell);
+      return `${cell!.order} ${rows[r]}, ${columns[c]}${step === undefined ? "" : ` in ${sourceOf(step)[1]}`}`;
+    })
+    .join("; ");
+}

@@ -1,0 +1,183 @@
+import { counted, grouped } from "../report/numbers.js";
+import type { MachineResult, Result } from "../result.js";
+import { contextOf } from "./context.js";
+import type { Cell, Figure, FigureOptions } from "./figure.js";
+import { type Panel, panelsFigure } from "./panels.js";
+import { type Series, seriesOf } from "./series.js";
+import type { SeriesStyle } from "./theme.js";
+
+/** Counts of a machine by interval, as far as they are drawn. */
+export interface Intervals {
+  /** Accesses to an interval; or each ends at a marker of the trace. */
+  every: number | "markers";
+  /** Accesses replayed up to its end. */
+  end: readonly number[];
+  /** The marker that ended it. */
+  markers?: readonly (number | null)[];
+  accesses: readonly number[];
+  workingSet: readonly number[];
+  misses: Partial<Record<"l1d" | "l1i" | "l2" | "l2i", readonly number[]>>;
+  walks: readonly number[];
+  references: readonly number[];
+  exits: Readonly<Record<string, readonly number[]>>;
+  cycles: Readonly<Record<string, readonly number[]>>;
+}
+
+function intervalsOf(machine: MachineResult): Intervals | undefined {
+  return (machine as { intervals?: Intervals }).intervals;
+}
+
+export const intervalMetrics = ["cycles", "misses", "walks", "references", "exits", "workingSet"] as const;
+export type IntervalMetric = (typeof intervalMetrics)[number];
+
+export interface IntervalsOptions extends FigureOptions {
+  /** Panels, from the top; those in which nothing happens are left out. Default all but references. */
+  metrics?: readonly IntervalMetric[];
+}
+
+const STANDARD: readonly IntervalMetric[] = ["cycles", "misses", "walks", "exits", "workingSet"];
+const MOST_MARKS = 30;
+
+const TITLES: Readonly<Record<IntervalMetric, string>> = {
+  cycles: "cycles per access",
+  misses: "misses of the last TLB per 1,000 accesses",
+  walks: "page walks per 1,000 accesses",
+  references: "page-table references per 1,000 accesses",
+  exits: "VM exits per 1,000 accesses",
+  workingSet: "working set: 4 KiB pages accessed",
+};
+
+/** What an interval of a machine counted; its unit is that of `TITLES` before it is divided by the accesses. */
+export function intervalCounts(intervals: Intervals, metric: IntervalMetric): number[] {
+  switch (metric) {
+    case "cycles":
+      return [...(intervals.cycles.total ?? [])];
+    case "misses": {
+      const { l1d, l1i, l2, l2i } = intervals.misses;
+      return l2 || l2i ? summed([l2, l2i]) : summed([l1d, l1i]);
+    }
+    case "exits":
+      return summed(Object.values(intervals.exits), intervals.end.length);
+    default:
+      return [...intervals[metric]];
+  }
+}
+
+function summed(columns: readonly (readonly number[] | undefined)[], length = 0): number[] {
+  const present = columns.filter((column) => column !== undefined);
+  return Array.from({ length: Math.max(length, ...present.map((c) => c.length)) }, (_, i) =>
+    present.reduce((sum, column) => sum + (column[i] ?? 0), 0),
+  );
+}
+
+const PER: Readonly<Record<IntervalMetric, number>> = {
+  cycles: 1,
+  misses: 1000,
+  walks: 1000,
+  references: 1000,
+  exits: 1000,
+  workingSet: 0,
+};
+
+/** What is drawn of an interval: per access, per 1,000 accesses, or the count itself. */
+export function intervalRates(intervals: Intervals, metric: IntervalMetric): number[] {
+  const per = PER[metric];
+  return intervalCounts(intervals, metric).map((n, i) =>
+    per === 0 ? n : (per * n) / (intervals.accesses[i] || 1),
+  );
+}
+
+export function hasIntervals({ machines }: Result): boolean {
+  return machines.some((machine) => (intervalsOf(machine)?.end.length ?? 0) > 0);
+}
+
+interface Sampled extends Series {
+  intervals: Intervals;
+}
+
+/** Time series over the trace: what each interval cost and counted. Throws RangeError for a result without intervals. */
+export function intervalsFigure(result: Result, options: IntervalsOptions = {}): Figure {
+  const series: Sampled[] = seriesOf(result.machines).flatMap((one) => {
+    const intervals = intervalsOf(one.machine);
+    return intervals === undefined ? [] : [{ ...one, intervals }];
+  });
+  const [first] = series;
+  if (first === undefined)
+    throw new RangeError(
+      "the result holds no intervals; compare with an interval (--interval N) to have them",
+    );
+  const { end, every, markers } = first.intervals;
+  const start = (end[0] ?? 0) - (first.intervals.accesses[0] ?? 0);
+  const x = [start, ...end];
+  const metrics = options.metrics ?? STANDARD;
+  const panels = metrics
+    .map((metric) => panelOf(series, metric, x))
+    .filter(({ lines }) => lines.some(({ y }) => y.some((value) => value !== 0)));
+  const each = every === "markers" ? "between markers" : `of ${counted(every, "access", "accesses")}`;
+  const marks =
+    every === "markers" && end.length <= MOST_MARKS
+      ? end.flatMap((at, i) => (markers?.[i] == null ? [] : [{ x: at, text: String(markers[i]) }]))
+      : [];
+  return panelsFigure(
+    {
+      id: "intervals",
+      title: titleOf(series, end.length, each),
+      subtitle: contextOf(result),
+      alt: `Time series over the trace in ${counted(end.length, "interval")} ${each}: ${metrics.map((metric) => `${TITLES[metric]}, ${series.map((one) => `${one.name} ${spread(intervalRates(one.intervals, metric))}`).join(", ")}`).join("; ")}.`,
+      table: {
+        columns: [
+          "to access",
+          "accesses",
+          ...series.flatMap(({ name }) => metrics.map((metric) => `${name}, ${metric}`)),
+        ],
+        rows: end.map((at, i): Cell[] => [
+          at,
+          first.intervals.accesses[i]!,
+          ...series.flatMap(({ intervals }) =>
+            metrics.map((metric) => intervalCounts(intervals, metric)[i] ?? 0),
+          ),
+        ]),
+      },
+      x: { title: "accesses replayed", short: true, marks },
+      panels,
+    },
+    options,
+  );
+}
+
+const NEUTRAL: SeriesStyle = { color: "#767676", dash: "solid", symbol: "circle", pattern: "" };
+
+function panelOf(series: readonly Sampled[], metric: IntervalMetric, x: readonly number[]): Panel {
+  const rates = series.map(({ intervals }) => intervalRates(intervals, metric));
+  /* The working set is the guest's: one line where all machines saw the same. */
+  const same = metric === "workingSet" && rates.every((values) => values.every((v, i) => v === rates[0]![i]));
+  const lines = series.slice(0, same ? 1 : undefined).map(({ name, style }, i) => ({
+    name: same && series.length > 1 ? "guest" : name,
+    style: same && series.length > 1 ? NEUTRAL : style,
+    x,
+    y: [...rates[i]!, rates[i]!.at(-1) ?? null],
+    draw: "steps" as const,
+  }));
+  return { title: TITLES[metric], lines };
+}
+
+function spread(values: readonly number[]): string {
+  const [low, high] = values.reduce(
+    ([a, b], v) => [Math.min(a, v), Math.max(b, v)],
+    [Number.POSITIVE_INFINITY, 0],
+  );
+  const say = (n: number) => (n >= 100 ? grouped(Math.round(n)) : String(Number(n.toPrecision(3))));
+  return low === high ? say(high) : `${say(low)} to ${say(high)}`;
+}
+
+function titleOf(series: readonly Sampled[], intervals: number, each: string): string {
+  if (series.length === 1)
+    return `${series[0]!.name}: ${spread(intervalRates(series[0]!.intervals, "cycles"))} cycles per access over the trace`;
+  const dearest = Array.from({ length: intervals }, (_, i) => {
+    const costs = series.map(({ intervals: one }) => intervalRates(one, "cycles")[i] ?? 0);
+    return costs.indexOf(Math.max(...costs));
+  });
+  const times = series.map((_, s) => dearest.filter((who) => who === s).length);
+  const most = times.indexOf(Math.max(...times));
+  return `${series[most]!.name} costs most in ${times[most]} of ${counted(intervals, "interval")} ${each}`;
+}

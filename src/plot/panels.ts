@@ -1,0 +1,245 @@
+import { type Figure, type FigureOptions, framed, label, roomOf, type Table, widthOf } from "./figure.js";
+import type { SeriesStyle } from "./theme.js";
+
+/** A line, or points, of a panel. */
+export interface Line {
+  name: string;
+  style: SeriesStyle;
+  x: readonly (number | string)[];
+  y: readonly (number | null)[];
+  /** `steps`: each value holds from its x to the next. */
+  draw: "line" | "points" | "both" | "steps";
+  /** Named at its right end; a line that goes with another is not. */
+  named?: boolean;
+}
+
+/** One plotting area, with an axis of its own. */
+export interface Panel {
+  /** What is plotted and its unit, above it. */
+  title: string;
+  lines: readonly Line[];
+  /** From zero unless that would hide the differences. */
+  range?: readonly [number, number];
+  log?: boolean;
+  suffix?: string;
+}
+
+export interface XAxis {
+  title: string;
+  type?: "linear" | "log" | "category";
+  /** Values that are marked, instead of round ones. */
+  ticks?: readonly (number | string | { at: number; text: string })[];
+  /** Numbers shortened: 2M. */
+  short?: boolean;
+  /** Texts of vertical lines, by where they stand. */
+  marks?: readonly { x: number; text: string }[];
+}
+
+export interface PanelsDraft {
+  id: string;
+  title: string;
+  subtitle?: string;
+  alt: string;
+  table: Table;
+  x: XAxis;
+  panels: readonly Panel[];
+  /** Height of each panel in CSS pixels. */
+  panelHeight?: number;
+}
+
+const TITLE_ROOM = 40;
+const LABEL_LINE = 16;
+
+/** Panels below each other over one x axis, the lines named at their right ends. */
+export function panelsFigure(draft: PanelsDraft, options: FigureOptions): Figure {
+  const { panels, x } = draft;
+  const { narrow } = roomOf(options);
+  const each = draft.panelHeight ?? (panels.length === 1 ? 300 : panels.length === 2 ? 190 : 130);
+  const height = panels.length * (each + TITLE_ROOM) - TITLE_ROOM;
+  const domain = (i: number): [number, number] => {
+    const top = 1 - (i * (each + TITLE_ROOM)) / height;
+    return [Math.max(0, top - each / height), top];
+  };
+  const axis = (i: number) => (i === 0 ? "" : String(i + 1));
+  const ranges = panels.map((panel) => panel.range ?? rangeOf(panel));
+  const named = panels.flatMap(({ lines }) =>
+    lines.filter((line) => line.named !== false).map(({ name }) => name),
+  );
+  const right = Math.max(16, ...named.map((name) => widthOf(name, 12) + 18));
+  return framed(
+    {
+      id: draft.id,
+      title: draft.title,
+      ...(draft.subtitle === undefined ? {} : { subtitle: draft.subtitle }),
+      alt: draft.alt,
+      table: draft.table,
+      data: panels.flatMap((panel, i) => panel.lines.map((line) => traceOf(line, panel, `y${axis(i)}`, x))),
+      height,
+      margin: { left: 64, right, top: 36, bottom: 56 },
+      layout: {
+        hovermode: "closest",
+        xaxis: {
+          title: { text: x.title },
+          ...xAxis(x, panels, narrow),
+          anchor: `y${axis(panels.length - 1)}`,
+        },
+        ...Object.fromEntries(
+          panels.map((panel, i) => [
+            `yaxis${axis(i)}`,
+            {
+              domain: domain(i),
+              anchor: "x",
+              range: panel.log ? ranges[i]!.map(Math.log10) : ranges[i],
+              ...(panel.log ? { type: "log", dtick: "D2" } : { nticks: each < 150 ? 4 : 6 }),
+              ...(panel.suffix === undefined ? {} : { ticksuffix: panel.suffix }),
+            },
+          ]),
+        ),
+        shapes: (x.marks ?? []).map((mark) => ({
+          type: "line",
+          x0: mark.x,
+          x1: mark.x,
+          xref: "x",
+          y0: 0,
+          y1: 1,
+          yref: "paper",
+          layer: "below",
+          line: { width: 1, dash: "dot" },
+        })),
+        annotations: [
+          ...panels.map((panel, i) =>
+            label(panel.title, {
+              xref: "paper",
+              x: 0,
+              xshift: -50,
+              yref: "paper",
+              y: domain(i)[1],
+              yanchor: "bottom",
+              yshift: 6,
+              font: { size: 12 },
+            }),
+          ),
+          ...panels.flatMap((panel, i) => endLabels(panel, ranges[i]!, each, domain(i))),
+          ...(x.marks ?? []).map((mark) =>
+            label(mark.text, {
+              x: x.type === "log" ? Math.log10(mark.x) : mark.x,
+              yref: "paper",
+              y: 1,
+              yanchor: "top",
+              xshift: 3,
+              font: { size: 11 },
+            }),
+          ),
+        ],
+      },
+    },
+    options,
+  );
+}
+
+function traceOf(line: Line, panel: Panel, yaxis: string, x: XAxis) {
+  const { color, dash, symbol } = line.style;
+  const steps = line.draw === "steps";
+  return {
+    type: "scatter",
+    mode: line.draw === "points" ? "markers" : line.draw === "both" ? "lines+markers" : "lines",
+    name: line.name,
+    x: steps ? line.x : [...line.x],
+    y: [...line.y],
+    xaxis: "x",
+    yaxis,
+    ...(line.draw === "points" ? {} : { line: { color, dash, width: 2, ...(steps ? { shape: "hv" } : {}) } }),
+    ...(line.draw === "points" || line.draw === "both"
+      ? { marker: { color, symbol, size: line.draw === "both" ? 8 : 6 } }
+      : {}),
+    hovertemplate: `${line.name}: %{y:,.4~f}${panel.suffix ?? ""}<br>${x.title} %{x}<extra></extra>`,
+  };
+}
+
+function xAxis(x: XAxis, panels: readonly Panel[], narrow: boolean): Record<string, unknown> {
+  const format = x.short ? { tickformat: "~s" } : {};
+  if (x.type === "category")
+    return {
+      type: "category",
+      showgrid: false,
+      ...(x.ticks === undefined ? {} : { categoryarray: x.ticks }),
+    };
+  const values = panels
+    .flatMap(({ lines }) => lines.flatMap((line) => line.x as number[]))
+    .filter(Number.isFinite);
+  const [low, high] = extremes(values);
+  if (x.type === "log") {
+    const [from, to] = [Math.log10(low), Math.log10(high)];
+    const pad = (to - from || 1) * 0.03;
+    const marked =
+      x.ticks === undefined
+        ? {}
+        : {
+            tickvals: x.ticks.map((tick) => (typeof tick === "object" ? tick.at : tick)),
+            ticktext: x.ticks.map((tick) => (typeof tick === "object" ? tick.text : String(tick))),
+          };
+    return { type: "log", range: [from - pad, to + pad], ...marked, ...format };
+  }
+  const pad = x.ticks === undefined ? 0 : (high - low || 1) * 0.03;
+  return {
+    type: "linear",
+    range: [low - pad, high === low ? low + 1 : high + pad],
+    nticks: narrow ? 5 : 9,
+    ...format,
+  };
+}
+
+/** Least and greatest, of any number of values. */
+function extremes(values: readonly number[]): [number, number] {
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return low > high ? [0, 1] : [low, high];
+}
+
+function rangeOf({ lines, log }: Panel): [number, number] {
+  const values = lines.flatMap(({ y }) => y.filter((value): value is number => value !== null));
+  const [low, high] = extremes(values.filter((value) => !log || value > 0));
+  if (log) return [low / 1.3, high * 1.3];
+  if (low > 0.6 * high) {
+    const pad = 0.12 * (high - low) || 0.05 * high;
+    return [low - pad, high + pad];
+  }
+  return [Math.min(0, low * 1.08), high <= 0 ? 1 : high * 1.08];
+}
+
+/** Names of the lines at their ends, pushed apart where they would cover each other. */
+function endLabels(
+  { lines, log }: Panel,
+  [from, to]: readonly [number, number],
+  height: number,
+  domain: readonly [number, number],
+) {
+  const scale = (value: number) => (log ? Math.log10(value) : value);
+  const ends = lines
+    .filter((line) => line.named !== false)
+    .map((line) => ({ line, y: line.y.findLast((value) => value !== null) ?? undefined }))
+    .filter((end): end is { line: Line; y: number } => end.y !== undefined)
+    .map(({ line, y }) => ({ line, at: ((scale(y) - scale(from)) / (scale(to) - scale(from))) * height }))
+    .sort((a, b) => b.at - a.at);
+  let last = Number.POSITIVE_INFINITY;
+  const placed = ends.map(({ line, at }) => {
+    last = Math.min(at, last - LABEL_LINE);
+    return { line, at: last };
+  });
+  const low = placed.at(-1);
+  const lift = low === undefined ? 0 : Math.max(0, 4 - low.at);
+  return placed.map(({ line, at }) =>
+    label(line.name, {
+      xref: "paper",
+      x: 1,
+      xshift: 8,
+      yref: "paper",
+      y: domain[0],
+      yshift: Math.round(at + lift),
+      font: { size: 12 },
+    }),
+  );
+}

@@ -1,0 +1,303 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import {
+  crossingsOf,
+  crossoverFigure,
+  cyclesFigure,
+  exitsFigure,
+  type Figure,
+  linesFigure,
+  machineNames,
+  pageColors,
+  palette,
+  referencesFoundFigure,
+  resultFigures,
+  type Sweep,
+  tableUpdateRate,
+  techniqueStyle,
+  template,
+  tlbHitRate,
+  uniqueIds,
+  varyFigures,
+  walkGridFigure,
+  walkLengthsFigure,
+  withoutTitle,
+  withTheme,
+} from "../src/plot/index.js";
+import type { Result } from "../src/result.js";
+import { fixtureResult, updatesResult } from "./plot/results.js";
+
+type Trace = Record<string, unknown> & { x: number[]; y: never[]; name: string; customdata: number[] };
+const traces = (figure: Figure) => figure.data as Trace[];
+const named = (figure: Figure, name: string) => traces(figure).find((trace) => trace.name === name)!;
+
+let guest: Result;
+let five: Result;
+beforeAll(async () => {
+  guest = await fixtureResult("redis");
+  five = await fixtureResult("la57-fork", ["native", "ept"], "host.levels=5");
+});
+
+describe("where the cycles go", () => {
+  it("stacks each machine's parts per access, without those of issuing", () => {
+    const figure = cyclesFigure(guest);
+    const walks = named(figure, "page walks");
+    expect(walks.y).toEqual(["native", "shadow", "ept", "npt"]);
+    expect(walks.x).toEqual(guest.machines.map((m) => m.cycles.walk / m.counters.accesses!));
+    expect(walks.customdata).toEqual(guest.machines.map((m) => m.cycles.walk));
+    expect(traces(figure).map(({ name }) => name)).toEqual([
+      "second-level TLB",
+      "page walks",
+      "exits, hardware",
+      "exits, hypervisor",
+    ]);
+    expect(figure.table.rows.map((row) => row.slice(0, 3))).toEqual(
+      guest.machines.map((m, i) => [
+        ["native", "shadow", "ept", "npt"][i],
+        m.cycles.total,
+        m.cycles.total / m.counters.accesses!,
+      ]),
+    );
+  });
+
+  it("stacks every part in percent of native's cycles when asked to", () => {
+    const figure = cyclesFigure(guest, { parts: "all" });
+    const native = guest.machines[0]!.cycles.total;
+    for (const [i, machine] of guest.machines.entries()) {
+      const sum = traces(figure).reduce((total, { x }) => total + x[i]!, 0);
+      expect(sum).toBeCloseTo((100 * machine.cycles.total) / native, 9);
+    }
+    expect(named(figure, "issue").customdata).toEqual(guest.machines.map((m) => m.cycles.issue));
+  });
+
+  it("says what is seen in its title", () => {
+    const [native, shadow, ept] = guest.machines.map((m) => m.cycles.total) as [number, number, number];
+    const { title } = cyclesFigure(guest);
+    expect(title).toContain(`${(shadow / native).toFixed(2)}×`);
+    expect(title).toContain(`${(ept / native).toFixed(2)}×`);
+    expect(cyclesFigure({ ...guest, machines: guest.machines.slice(1, 2) }).title).toMatch(
+      /^shadow: \d+\.\d\d cycles per access$/,
+    );
+  });
+});
+
+describe("references per walk", () => {
+  it("is the share of walks by length, for each machine", () => {
+    const figure = walkLengthsFigure(guest);
+    for (const machine of guest.machines) {
+      const name = machine.format ?? machine.technique;
+      expect(named(figure, name).customdata).toEqual(machine.walkLengths);
+      const walks = machine.counters.walks!;
+      expect(named(figure, name).y).toEqual(machine.walkLengths.map((n) => (100 * n) / walks));
+    }
+    expect(figure.table.rows.map(([n]) => n)).toEqual(figure.table.rows.map((_, i) => i));
+  });
+});
+
+describe("the grid of a walk", () => {
+  it("has five guest levels and five host levels where the guest and the host have them", () => {
+    const ept = five.machines[1]!;
+    const [heat] = walkGridFigure(ept).data as { z: (number | null)[][]; customdata: number[][] }[];
+    expect(heat!.z.map((row) => row.length)).toEqual([6, 6, 6, 6, 6, 6]);
+    expect(heat!.customdata.map((row) => [...row].reverse()).reverse()).toEqual(ept.references);
+    expect(heat!.z[5]![5]).toBeNull();
+    expect(heat!.z[0]![5]).toBe(ept.references[5]![0]! / ept.counters.walks!);
+  });
+
+  it("is one column where there is no second stage", () => {
+    const [heat] = walkGridFigure(guest.machines[0]!).data as { z: number[][] }[];
+    expect(heat!.z).toEqual(
+      [4, 3, 2, 1].map((g) => [guest.machines[0]!.references[g]![0]! / guest.machines[0]!.counters.walks!]),
+    );
+  });
+});
+
+describe("where references were found", () => {
+  it("sums to the references per walk", () => {
+    const figure = referencesFoundFigure(guest);
+    for (const [i, { counters }] of guest.machines.entries()) {
+      const sum = traces(figure).reduce((total, { customdata }) => total + customdata[i]!, 0);
+      expect(sum).toBe(counters.tableReferences);
+      expect(named(figure, "L1D").x[i]).toBe(counters.tableLinesL1! / counters.walks!);
+    }
+  });
+
+  it("is left out where caches are not modelled", async () => {
+    const flat = await fixtureResult("redis", ["ept"], "caches.enabled=false");
+    expect(resultFigures(flat).map(({ id }) => id)).toEqual(["cycles", "exits", "walk-lengths", "walk-ept"]);
+  });
+});
+
+describe("exits by reason", () => {
+  it("has a bar for each reason of each machine, counts and cycles", () => {
+    const figure = exitsFigure(guest);
+    for (const machine of guest.machines.slice(1)) {
+      const own = traces(figure).filter(({ name }) => name === (machine.format ?? machine.technique));
+      const happened = machine.exits.filter(({ count }) => count > 0);
+      const by = (values: number[], reasons: unknown[]) =>
+        Object.fromEntries(reasons.map((reason, i) => [reason, values[i]]));
+      expect(by(own[0]!.x, own[0]!.customdata)).toEqual(
+        Object.fromEntries(happened.map(({ reason, count }) => [reason, count])),
+      );
+      expect(by(own[1]!.x, own[1]!.customdata)).toEqual(
+        Object.fromEntries(happened.map(({ reason, cycles }) => [reason, cycles])),
+      );
+    }
+  });
+
+  it("says so when there are none", () => {
+    const native = { ...guest, machines: guest.machines.slice(0, 1) };
+    expect(exitsFigure(native)).toMatchObject({ title: "No VM exits", data: [], table: { rows: [] } });
+    expect(resultFigures(native).map(({ id }) => id)).not.toContain("exits");
+  });
+});
+
+describe("varied keys", () => {
+  it("are the x axis; another key makes figures of its own", () => {
+    const at = (entries: number, page: string) => ({
+      at: { "tlb.l2.0.entries": entries, "host.page": page },
+      result: guest,
+    });
+    const sweep: Sweep = {
+      axes: [
+        { key: "tlb.l2.0.entries", values: [64, 512, 4096] },
+        { key: "host.page", values: ["4k", "2m"] },
+      ],
+      points: [at(64, "4k"), at(64, "2m"), at(512, "4k"), at(512, "2m"), at(4096, "4k"), at(4096, "2m")],
+    };
+    const figures = varyFigures(sweep);
+    expect(figures.map(({ id }) => id)).toEqual(["vary-tlb-l2-0-entries", "vary-tlb-l2-0-entries-2"]);
+    const cost = traces(figures[0]!)[2]!;
+    expect([cost.name, cost.x]).toEqual(["ept", [64, 512, 4096]]);
+    const ept = guest.machines[2]!;
+    expect(cost.y).toEqual([1, 2, 3].map(() => ept.cycles.total / ept.counters.accesses!));
+    expect(figures[0]!.layout.xaxis).toMatchObject({ type: "log", tickvals: [64, 512, 4096] });
+    expect(figures[0]!.table.rows).toHaveLength(12);
+    expect(figures[1]!.alt).toContain("host.page=2m");
+  });
+
+  it("that are names stand side by side", () => {
+    const points = ["4k", "2m"].map((page) => ({ at: { "host.page": page }, result: guest }));
+    const [figure] = varyFigures({ axes: [{ key: "host.page", values: ["4k", "2m"] }], points });
+    expect(figure!.layout.xaxis).toMatchObject({ type: "category" });
+    expect(traces(figure!)[0]!.x).toEqual(["4k", "2m"]);
+  });
+
+  it("count a TLB hit at either level", () => {
+    const { structures } = guest.machines[0]!;
+    const first = structures.l1d!.lookups + structures.l1i!.lookups;
+    expect(tlbHitRate(guest.machines[0]!)).toBe(
+      100 * (1 - (structures.l2!.misses + structures.l2i!.misses) / first),
+    );
+  });
+});
+
+describe("shadow against nested paging", () => {
+  it("is drawn by the rate at which the guest changed its tables", async () => {
+    const results = [];
+    for (const rate of [20_000, 0, 5_000])
+      results.push(await updatesResult(rate, ["native", "shadow", "ept"]));
+    const figure = crossoverFigure(results);
+    const rates = results.map(({ machines }) => tableUpdateRate(machines[0]!)).sort((a, b) => a - b);
+    expect(figure.table.rows.map(([rate]) => rate)).toEqual(rates);
+    const sorted = [results[1]!, results[2]!, results[0]!];
+    expect(named(figure, "shadow").y).toEqual(
+      sorted.map(({ machines }) => machines[1]!.cycles.total / machines[1]!.counters.accesses!),
+    );
+  });
+
+  it("crosses where straight lines between the points do", () => {
+    expect(crossingsOf([0, 10, 20], [1, 2, 9], [2, 3, 5])).toEqual([{ x: 12, after: 1, share: 0.2 }]);
+    expect(crossingsOf([0, 10], [1, 2], [2, 3])).toEqual([]);
+    expect(crossingsOf([0, 10], [1, null], [2, 3])).toEqual([]);
+  });
+});
+
+describe("every figure", () => {
+  const all = () => [
+    ...resultFigures(guest),
+    ...resultFigures(five),
+    cyclesFigure(guest, { parts: "all" }),
+    linesFigure({
+      id: "l",
+      title: "t",
+      alt: "a",
+      x: { title: "x" },
+      y: { title: "y" },
+      series: [{ name: "s", x: [1], y: [2] }],
+    }),
+  ];
+
+  it("is plain data, the same each time", () => {
+    for (const [i, figure] of all().entries()) {
+      expect(JSON.parse(JSON.stringify(figure))).toEqual(figure);
+      expect(JSON.stringify(all()[i])).toBe(JSON.stringify(figure));
+    }
+  });
+
+  it("has an id, a title, a text alternative and its numbers as a table", () => {
+    for (const { id, title, alt, table } of all()) {
+      expect(id).toMatch(/^[a-z0-9-]+$/);
+      expect(title).not.toBe("");
+      expect(alt).not.toBe("");
+      for (const row of table.rows) expect(row).toHaveLength(table.columns.length);
+    }
+    expect(uniqueIds([...all(), ...all()]).map(({ id }) => id)).toHaveLength(
+      new Set(uniqueIds([...all(), ...all()]).map(({ id }) => id)).size,
+    );
+  });
+
+  it("changes its layout with theme and width, never its data", () => {
+    for (const make of [cyclesFigure, exitsFigure, walkLengthsFigure, referencesFoundFigure]) {
+      const plain = make(guest);
+      const other = make(guest, { theme: "dark", width: 340 });
+      expect(other.data).toEqual(plain.data);
+      expect(other.layout).toMatchObject({ width: 340, template: template("dark") });
+      expect(withTheme(plain, "dark").layout).toEqual(make(guest, { theme: "dark" }).layout);
+    }
+  });
+
+  it("can do without its title", () => {
+    const figure = cyclesFigure(guest);
+    const bare = withoutTitle(figure);
+    expect(bare.layout.title).toBeUndefined();
+    expect(bare.layout.height).toBeLessThan(figure.layout.height as number);
+    expect(bare.data).toBe(figure.data);
+  });
+});
+
+describe("the visual language", () => {
+  const luminance = (hex: string) =>
+    [1, 3, 5]
+      .map((at) => Number.parseInt(hex.slice(at, at + 2), 16) / 255)
+      .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+      .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i]!, 0);
+  const contrast = (a: string, b: string) => {
+    const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y) as [number, number];
+    return (high + 0.05) / (low + 0.05);
+  };
+
+  it("has colours that stand out from light and from dark paper", () => {
+    for (const { paper, ink, muted, accent, good, bad } of Object.values(pageColors)) {
+      for (const color of palette) expect(contrast(color, paper)).toBeGreaterThanOrEqual(3);
+      for (const color of [ink, muted, accent, good, bad])
+        expect(contrast(color, paper)).toBeGreaterThanOrEqual(4.5);
+    }
+  });
+
+  it("tells techniques apart without colour", () => {
+    const styles = ["native", "shadow", "ept", "npt", "direct"].map((name) => techniqueStyle(name));
+    for (const key of ["color", "dash", "symbol", "pattern"] as const)
+      expect(new Set(styles.map((style) => style[key])).size).toBe(styles.length);
+  });
+
+  it("names machines of one technique by what sets them apart", () => {
+    const [native, , ept] = guest.machines as [
+      (typeof guest.machines)[0],
+      unknown,
+      (typeof guest.machines)[0],
+    ];
+    const large = { ...ept, config: { ...ept.config, host: { ...ept.config.host, page: "2m" as const } } };
+    expect(machineNames([native, ept, large])).toEqual(["native", "ept host.page=4k", "ept host.page=2m"]);
+    expect(machineNames([ept, ept])).toEqual(["ept #1", "ept #2"]);
+  });
+});
