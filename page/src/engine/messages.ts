@@ -1,0 +1,41 @@
+import type { MachineConfig, OpenOptions, Recorded, Result, TraceTotals } from "nestwalk";
+
+/** A trace as the user gave it: a file dropped or chosen, or one of the recorded guests. */
+export interface TraceFile {
+  /** Named in messages and in the result. */
+  name: string;
+  bytes: Blob;
+}
+
+/** What a worker is asked to do. One worker does one thing and is then let go. */
+export type Task = { do: "look"; trace: TraceFile; open: OpenOptions } | ({ do: "replay" } & Replay);
+
+/** A replay through some of the machines of a comparison. */
+export interface Replay {
+  trace: TraceFile;
+  open: OpenOptions;
+  configs: MachineConfig[];
+  warmup: number;
+  /** What the result says was asked for. */
+  asked: Record<string, unknown>;
+}
+
+/** What can be said of a trace without replaying it. */
+export interface Look {
+  format: string;
+  recorded: Recorded;
+  /** Undefined where only reading it all would tell. */
+  totals: TraceTotals | undefined;
+}
+
+export interface Advance {
+  accesses: number;
+  /** Share of the trace replayed, 0 to 1. */
+  fraction: number | undefined;
+}
+
+export type Answer =
+  | { is: "progress"; progress: Advance }
+  | { is: "look"; look: Look }
+  | { is: "result"; result: Result }
+  | { is: "failure"; name: string; message: string };

@@ -1,0 +1,74 @@
+import { type ByteSource, bytesOfBlob, compare, openTrace, type TraceSource } from "nestwalk";
+import type { Advance, Answer, Look, Replay, Task, TraceFile } from "./messages.js";
+
+/** The worker: everything that reads a trace or replays one happens here, never on the page's own thread. */
+
+const PROGRESS_MS = 100;
+
+addEventListener("message", ({ data }: MessageEvent<Task>) => {
+  answer(data).catch((error: unknown) => {
+    const { name, message } = error instanceof Error ? error : new Error(String(error));
+    say({ is: "failure", name, message });
+  });
+});
+
+function say(message: Answer): void {
+  postMessage(message);
+}
+
+async function answer(task: Task): Promise<void> {
+  if (task.do === "look") say({ is: "look", look: await look(task.trace, task.open) });
+  else await replay(task);
+}
+
+async function look(trace: TraceFile, open: Replay["open"]): Promise<Look> {
+  const source = await openTrace(bytesOfBlob(trace.name, trace.bytes), open);
+  return { format: source.format, recorded: source.header.recorded, totals: source.header.totals };
+}
+
+async function replay({ trace, open, configs, warmup, asked }: Replay): Promise<void> {
+  const bytes = new ReadBytes(trace);
+  const source: TraceSource = await openTrace(bytes, open);
+  let last = 0;
+  const onProgress = ({ accesses, fraction }: Advance) => {
+    const now = performance.now();
+    if (now - last < PROGRESS_MS) return;
+    last = now;
+    say({ is: "progress", progress: { accesses, fraction: fraction ?? bytes.fraction } });
+  };
+  say({ is: "result", result: await compare(source, configs, { warmup, asked, onProgress }) });
+}
+
+/** A file that knows how much of it the pass under way has read, for formats that do not say how long they are. */
+class ReadBytes implements ByteSource {
+  readonly #source: ByteSource;
+  #read = 0;
+
+  constructor({ name, bytes }: TraceFile) {
+    this.#source = bytesOfBlob(name, bytes);
+  }
+
+  get name(): string {
+    return this.#source.name;
+  }
+
+  get size(): number {
+    return this.#source.size!;
+  }
+
+  get fraction(): number | undefined {
+    return this.#read > 0 ? Math.min(1, this.#read / this.size) : undefined;
+  }
+
+  read(offset: number, length: number): Promise<Uint8Array> {
+    return this.#source.read!(offset, length);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
+    this.#read = 0;
+    for await (const bytes of this.#source) {
+      this.#read += bytes.length;
+      yield bytes;
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import {
+  type MachineConfig,
+  type OpenOptions,
+  type PageSize,
+  resolveConfig,
+  type TechniqueName,
+  techniqueKeys,
+} from "nestwalk";
+
+/** What the form asks for, in the words of `nestwalk compare`. */
+export interface Request {
+  /** Name of the trace as it stands on the command line. */
+  trace: string;
+  cpu: string;
+  techniques: TechniqueName[];
+  hostPage: PageSize;
+  /** Assignments "key.path=value". */
+  set: string[];
+  warmup: number;
+  /** How to read the trace. */
+  from?: string;
+  columns?: string;
+  addresses?: "virtual" | "physical";
+  allowTruncated: boolean;
+}
+
+/** One machine for each technique. Throws ConfigError. */
+export function configsOf({ cpu, techniques, hostPage, set }: Request): MachineConfig[] {
+  return techniques.map((name) =>
+    resolveConfig({
+      cpu,
+      set,
+      options: [
+        ...Object.entries(techniqueKeys(name)).map(([path, value]) => ({
+          option: "the technique",
+          path,
+          value,
+        })),
+        { option: "the host page", path: "host.page", value: hostPage },
+      ],
+    }),
+  );
+}
+
+export function openOptionsOf({ from, columns, addresses, allowTruncated }: Request): OpenOptions {
+  return {
+    allowTruncated,
+    ...(from === undefined ? {} : { from }),
+    ...(columns === undefined ? {} : { columns }),
+    ...(addresses === undefined ? {} : { addresses }),
+  };
+}
+
+/** What a result says was asked for: the same as `nestwalk compare` with the options of `commandOf`. */
+export function askedOf({
+  techniques,
+  cpu,
+  set,
+  hostPage,
+  warmup,
+  ...open
+}: Request): Record<string, unknown> {
+  const { from, columns, addresses } = open;
+  return {
+    command: "compare",
+    technique: techniques,
+    cpu,
+    ...(set.length === 0 ? {} : { set }),
+    ...(hostPage === "4k" ? {} : { hostPage }),
+    ...(warmup === 0 ? {} : { warmup }),
+    ...(from === undefined ? {} : { from }),
+    ...(columns === undefined ? {} : { columns }),
+    ...(addresses === undefined ? {} : { addresses }),
+  };
+}
+
+/** The command line that gives the same result. */
+export function commandOf({ trace, techniques, cpu, set, hostPage, warmup, ...open }: Request): string {
+  const options: [option: string, value: string][] = [
+    ["technique", techniques.join(",")],
+    ["cpu", cpu],
+    ...(hostPage === "4k" ? [] : [["host-page", hostPage] as [string, string]]),
+    ...set.map((one): [string, string] => ["set", one]),
+    ...(warmup === 0 ? [] : [["warmup", String(warmup)] as [string, string]]),
+  ];
+  for (const name of ["from", "columns", "addresses"] as const)
+    if (open[name] !== undefined) options.push([name, open[name]]);
+  const words = options.flatMap(([option, value]) => [`--${option}`, quoted(value)]);
+  const cut = open.allowTruncated ? ["--allow-truncated"] : [];
+  return ["npx nestwalk compare", quoted(trace), ...words, ...cut].join(" ");
+}
+
+/** A word for a shell. */
+function quoted(word: string): string {
+  return /^[\w./:=,+@%-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,99 @@
+import type { Result } from "nestwalk";
+import { type Figure, resultFigures, type Theme, withoutTitle } from "nestwalk/plot";
+import { el } from "../dom.js";
+import { grouped } from "../format.js";
+import { breath, plotly } from "../plotly.js";
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const RESIZE_MS = 150;
+
+/** The figures of a result, drawn anew when their width or the colour scheme changes. */
+export class FigureList {
+  readonly #result: Result;
+  readonly #places = new Map<string, HTMLElement>();
+  readonly #resize: ResizeObserver;
+  readonly #redraw = () => void this.draw();
+  #drawnWidth = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** The last drawing asked for; earlier ones stop where they are. */
+  #latest = 0;
+
+  constructor(box: HTMLElement, result: Result) {
+    this.#result = result;
+    for (const figure of resultFigures(result)) {
+      const place = el("div", { class: "plot", role: "img", "aria-label": figure.alt });
+      place.style.minHeight = `${withoutTitle(figure).layout.height}px`;
+      this.#places.set(figure.id, place);
+      box.append(framed(figure, place));
+    }
+    dark.addEventListener("change", this.#redraw);
+    this.#resize = new ResizeObserver(() => {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#width() !== this.#drawnWidth && this.draw(), RESIZE_MS);
+    });
+    this.#resize.observe(box);
+  }
+
+  /** Draws them all, one in each task, so that the page goes on answering. */
+  async draw(): Promise<void> {
+    const mine = ++this.#latest;
+    const { react } = await plotly();
+    const width = this.#width();
+    this.#drawnWidth = width;
+    const theme: Theme = dark.matches ? "dark" : "light";
+    for (const figure of resultFigures(this.#result, { theme, width })) {
+      await breath();
+      const place = this.#places.get(figure.id);
+      if (mine !== this.#latest || place === undefined) return;
+      const { data, layout, config } = withoutTitle(figure);
+      await react(place, data, layout, config);
+      place.dataset.drawn = figure.id;
+    }
+  }
+
+  close(): void {
+    this.#latest = Number.POSITIVE_INFINITY;
+    dark.removeEventListener("change", this.#redraw);
+    this.#resize.disconnect();
+    void plotly().then(({ purge }) => {
+      for (const place of this.#places.values()) purge(place);
+    });
+  }
+
+  #width(): number {
+    const [first] = this.#places.values();
+    return Math.max(280, Math.floor(first?.clientWidth ?? 0));
+  }
+}
+
+function framed(figure: Figure, place: HTMLElement): HTMLElement {
+  return el(
+    "figure",
+    { id: `figure-${figure.id}` },
+    el("figcaption", {}, el("h3", {}, figure.title)),
+    place,
+    el("details", { class: "numbers" }, el("summary", {}, "The numbers"), numbers(figure)),
+  );
+}
+
+function numbers({ table, title }: Figure): HTMLElement {
+  const shown = (cell: string | number | null) => (typeof cell === "number" ? written(cell) : (cell ?? ""));
+  return el(
+    "div",
+    { class: "scroll", tabindex: 0, role: "region", "aria-label": title },
+    el(
+      "table",
+      {},
+      el("thead", {}, el("tr", {}, ...table.columns.map((name) => el("th", { scope: "col" }, name)))),
+      el(
+        "tbody",
+        {},
+        ...table.rows.map((row) => el("tr", {}, ...row.map((cell) => el("td", {}, shown(cell))))),
+      ),
+    ),
+  );
+}
+
+function written(n: number): string {
+  return Number.isInteger(n) ? grouped(n) : n.toLocaleString("en-US", { maximumSignificantDigits: 5 });
+}

@@ -1,0 +1,27 @@
+import type { Result } from "nestwalk";
+import { el } from "../dom.js";
+import type { TraceFile } from "../engine/messages.js";
+import { termList } from "../intro.js";
+import type { Request } from "../request.js";
+import { downloads } from "./downloads.js";
+import { FigureList } from "./figures.js";
+import { summary } from "./summary.js";
+import { comparison } from "./table.js";
+
+export interface Shown {
+  result: Result;
+  request: Request;
+  trace: TraceFile;
+}
+
+let figures: FigureList | undefined;
+
+/** Puts a result on the page; done when every figure is drawn. */
+export async function showResult(box: HTMLElement, shown: Shown): Promise<void> {
+  figures?.close();
+  const drawn = el("section", { class: "figures", "aria-label": "Figures" });
+  box.replaceChildren(summary(shown), downloads(shown), drawn, comparison(shown.result), termList());
+  box.hidden = false;
+  figures = new FigureList(drawn, shown.result);
+  await figures.draw();
+}

@@ -1,0 +1,4 @@
+/** Made by page/plotly-slices.ts. */
+declare module "virtual:plotly-slices" {
+  export const slices: readonly (() => unknown)[];
+}
