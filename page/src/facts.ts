@@ -2,12 +2,19 @@ import { el } from "./dom.js";
 import type { Look } from "./engine/messages.js";
 import { grouped } from "./format.js";
 
+/** Accesses of a trace, where it says how many. */
+export function accessesOf({ totals }: Look): number | undefined {
+  return totals && totals.fetches + totals.reads + totals.writes;
+}
+
 /** What a trace says of itself, in a few lines. */
-export function facts(name: string, { format, recorded, totals }: Look): Node[] {
+export function facts(name: string, look: Look): Node[] {
+  const { format, recorded } = look;
+  const accesses = accessesOf(look);
   const played = recorded.tables === false;
   const rows: [string, string | undefined][] = [
     ["Format", format === "nwt" ? "nestwalk" : format],
-    ["Accesses", totals && grouped(totals.fetches + totals.reads + totals.writes)],
+    ["Accesses", accesses === undefined ? undefined : grouped(accesses)],
     ["Program", text(recorded.program)],
     ["Guest", [text(recorded.guest), text(recorded.kernel)].filter(Boolean).join(", ") || undefined],
     [

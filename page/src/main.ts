@@ -2,13 +2,13 @@ import type { Result } from "nestwalk";
 import { byId } from "./dom.js";
 import type { TraceFile } from "./engine/messages.js";
 import { Cancelled, look, replay, type Work } from "./engine/pool.js";
-import { facts } from "./facts.js";
+import { accessesOf, facts } from "./facts.js";
 import { fetchGuest, type Guest } from "./gallery.js";
 import { showIntro } from "./intro.js";
 import { ProgressView } from "./progress.js";
 import { askedOf, configsOf, openOptionsOf, type Request } from "./request.js";
 import { showResult } from "./result/index.js";
-import { allowGuestPages, chooseGuest, form, readForm, startSetup } from "./setup.js";
+import { allowGuestPages, chooseGuest, form, readForm, startSetup, suggestInterval } from "./setup.js";
 
 /** The trace that is chosen; its file comes late for a guest of the gallery. */
 let trace: { name: string; file: Promise<TraceFile>; abort: AbortController } | undefined;
@@ -64,10 +64,12 @@ async function lookAtTrace(): Promise<void> {
     if (trace !== chosen) return;
     box.replaceChildren(...facts(chosen.name, seen));
     allowGuestPages(seen.recorded.tables === false);
+    suggestInterval(accessesOf(seen));
     run.disabled = running !== undefined;
   } catch (error) {
     if (trace !== chosen || error instanceof Cancelled) return;
     box.replaceChildren();
+    byId<HTMLDetailsElement>("reading").open = true;
     complain(error);
   }
 }
@@ -82,6 +84,7 @@ async function start(): Promise<void> {
       open: openOptionsOf(request),
       configs: configsOf(request),
       warmup: request.warmup,
+      intervals: request.interval,
       asked: askedOf(request),
     };
     const file = await chosen.file;
@@ -113,6 +116,8 @@ function setRunning(request: Request | undefined): void {
   byId("report").hidden = true;
   byId("status").textContent = `Replaying ${request.trace}.`;
   progress.start(request);
+  const { top } = byId("results").getBoundingClientRect();
+  if (top > innerHeight / 2) byId("results").scrollIntoView();
 }
 
 /** Shows a failure as its sentence, or takes the last one away. */

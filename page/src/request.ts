@@ -17,6 +17,8 @@ export interface Request {
   /** Assignments "key.path=value". */
   set: string[];
   warmup: number;
+  /** Accesses to an interval, "markers", or 0 for no intervals. */
+  interval: number | "markers";
   /** How to read the trace. */
   from?: string;
   columns?: string;
@@ -58,6 +60,7 @@ export function askedOf({
   set,
   hostPage,
   warmup,
+  interval,
   ...open
 }: Request): Record<string, unknown> {
   const { from, columns, addresses } = open;
@@ -68,6 +71,7 @@ export function askedOf({
     ...(set.length === 0 ? {} : { set }),
     ...(hostPage === "4k" ? {} : { hostPage }),
     ...(warmup === 0 ? {} : { warmup }),
+    ...(interval === 0 ? {} : { interval }),
     ...(from === undefined ? {} : { from }),
     ...(columns === undefined ? {} : { columns }),
     ...(addresses === undefined ? {} : { addresses }),
@@ -75,13 +79,23 @@ export function askedOf({
 }
 
 /** The command line that gives the same result. */
-export function commandOf({ trace, techniques, cpu, set, hostPage, warmup, ...open }: Request): string {
+export function commandOf({
+  trace,
+  techniques,
+  cpu,
+  set,
+  hostPage,
+  warmup,
+  interval,
+  ...open
+}: Request): string {
   const options: [option: string, value: string][] = [
     ["technique", techniques.join(",")],
     ["cpu", cpu],
     ...(hostPage === "4k" ? [] : [["host-page", hostPage] as [string, string]]),
     ...set.map((one): [string, string] => ["set", one]),
     ...(warmup === 0 ? [] : [["warmup", String(warmup)] as [string, string]]),
+    ...(interval === 0 ? [] : [["interval", String(interval)] as [string, string]]),
   ];
   for (const name of ["from", "columns", "addresses"] as const)
     if (open[name] !== undefined) options.push([name, open[name]]);

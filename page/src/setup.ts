@@ -132,6 +132,24 @@ export function allowGuestPages(open: boolean): void {
   if (!open) select.value = "";
 }
 
+/** A number of accesses that a field holds, 0 when it is empty. Throws an error with a sentence. */
+function count(name: string, what: string): number {
+  const text = field(name).value.replace(/[,_\s]/g, "");
+  const number = text === "" ? 0 : Number(text);
+  if (!Number.isSafeInteger(number) || number < 0)
+    throw new Error(`${what} is "${text}"; it must be a number of accesses, such as 100000.`);
+  return number;
+}
+
+/** Suggests an interval: about a hundred in a trace of so many accesses, unless the user has chosen one. */
+export function suggestInterval(accesses: number | undefined): void {
+  const input = field<HTMLInputElement>("interval");
+  if (input.value !== input.defaultValue) return;
+  const least = (accesses ?? 10_000_000) / 100;
+  const power = 10 ** Math.floor(Math.log10(Math.max(1, least)));
+  input.value = input.defaultValue = String([1, 2, 5, 10].find((n) => n * power >= least)! * power);
+}
+
 /** How the form wants a trace of this name read and replayed. Throws an error with a sentence. */
 export function readForm(trace: string): Request {
   const value = (name: string) => field(name).value.trim();
@@ -143,9 +161,6 @@ export function readForm(trace: string): Request {
   const lines = value("set")
     .split("\n")
     .map((line) => line.trim());
-  const warmup = value("warmup").replace(/[,_ ]/g, "") || "0";
-  if (!/^\d{1,15}$/.test(warmup))
-    throw new Error(`The warm-up is "${value("warmup")}"; it must be a number of accesses, such as 1000000.`);
   const addresses = value("addresses") as "" | "virtual" | "physical";
   return {
     trace,
@@ -153,7 +168,8 @@ export function readForm(trace: string): Request {
     techniques,
     hostPage: value("hostPage") as PageSize,
     set: [...(pages === "" ? [] : [`kernel.pages=${pages}`]), ...lines.filter((line) => line !== "")],
-    warmup: Number(warmup),
+    warmup: count("warmup", "The warm-up"),
+    interval: value("interval") === "markers" ? "markers" : count("interval", "The interval"),
     ...(value("from") === "" ? {} : { from: value("from") }),
     ...(value("columns") === "" ? {} : { columns: value("columns") }),
     ...(addresses === "" ? {} : { addresses }),

@@ -16,6 +16,8 @@ export interface Replay {
   open: OpenOptions;
   configs: MachineConfig[];
   warmup: number;
+  /** Accesses to an interval, "markers", or 0 for no intervals. */
+  intervals: number | "markers";
   /** What the result says was asked for. */
   asked: Record<string, unknown>;
 }

@@ -26,7 +26,7 @@ async function look(trace: TraceFile, open: Replay["open"]): Promise<Look> {
   return { format: source.format, recorded: source.header.recorded, totals: source.header.totals };
 }
 
-async function replay({ trace, open, configs, warmup, asked }: Replay): Promise<void> {
+async function replay({ trace, open, configs, warmup, intervals, asked }: Replay): Promise<void> {
   const bytes = new ReadBytes(trace);
   const source: TraceSource = await openTrace(bytes, open);
   let last = 0;
@@ -36,7 +36,7 @@ async function replay({ trace, open, configs, warmup, asked }: Replay): Promise<
     last = now;
     say({ is: "progress", progress: { accesses, fraction: fraction ?? bytes.fraction } });
   };
-  say({ is: "result", result: await compare(source, configs, { warmup, asked, onProgress }) });
+  say({ is: "result", result: await compare(source, configs, { warmup, intervals, asked, onProgress }) });
 }
 
 /** A file that knows how much of it the pass under way has read, for formats that do not say how long they are. */

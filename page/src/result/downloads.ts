@@ -1,7 +1,4 @@
 import type { Result } from "nestwalk";
-import { csvOf, rowsOf } from "nestwalk/data";
-import { reportHtml } from "nestwalk/plot";
-import plotlyUrl from "nestwalk/plotly.min.js?url";
 import { el } from "../dom.js";
 import { commandOf } from "../request.js";
 import type { Shown } from "./index.js";
@@ -17,11 +14,7 @@ export function downloads({ result, request }: Shown): HTMLElement {
     said.textContent = "Copied.";
   });
   const kinds: [label: string, ending: string, type: string, content: () => Promise<BlobPart> | BlobPart][] =
-    [
-      ["JSON", "json", "application/json", () => jsonText(result)],
-      ["CSV", "csv", "text/csv", () => csvOf(rowsOf(result))],
-      ["Report", "html", "text/html", () => report(result, command)],
-    ];
+    [["JSON", "json", "application/json", () => jsonText(result)]];
   return el(
     "section",
     { class: "downloads", "aria-label": "Take it away" },
@@ -49,11 +42,6 @@ export function downloads({ result, request }: Shown): HTMLElement {
 /** The bytes of `nestwalk compare --json`. */
 export function jsonText(result: Result): string {
   return `${JSON.stringify(result, null, 2)}\n`;
-}
-
-async function report(result: Result, command: string): Promise<string> {
-  const plotly = await (await fetch(plotlyUrl)).text();
-  return reportHtml({ result, plotly, command });
 }
 
 function save(name: string, blob: Blob): void {

@@ -1,29 +1,22 @@
-import { type MachineResult, type TechniqueName, techniqueName } from "nestwalk";
+import { type MachineResult, type Result, type TechniqueName, techniqueName } from "nestwalk";
+import { comparisonHeading, comparisonVerdicts } from "nestwalk/plot";
 import { el } from "../dom.js";
 import { fixed, grouped, overhead } from "../format.js";
 import { techniqueText } from "../terms.js";
 import type { Shown } from "./index.js";
 
 /** What came out, in a card for each technique, and whether it can be believed. */
-export function summary({ result, request }: Shown): HTMLElement {
-  const { trace, machines } = result;
+export function summary({ result }: Shown): HTMLElement {
+  const { machines } = result;
   const native = machines.find(({ technique }) => technique === "native");
-  const { program, guest, kernel } = trace.recorded;
-  const origin = [program, [guest, kernel].filter((one) => typeof one === "string").join(", ")];
+  const [title, ...lines] = comparisonHeading(result);
   return el(
     "section",
     { class: "summary", "aria-labelledby": "result-title" },
-    el("h2", { id: "result-title" }, request.trace),
-    el("p", { class: "origin" }, origin.filter((one) => typeof one === "string" && one !== "").join("; ")),
-    trace.played && el("p", { class: "origin" }, trace.played.what),
-    trace.truncated &&
-      el(
-        "p",
-        { class: "warning" },
-        `The file ends at byte ${grouped(trace.truncated.offset)}; its ${grouped(trace.truncated.events)} whole events were replayed.`,
-      ),
+    el("h2", { id: "result-title" }, title!.text),
+    ...lines.map(({ text }) => el("p", { class: "origin" }, text)),
     el("ul", { class: "cards" }, ...machines.map((machine) => card(machine, native))),
-    verdict(result),
+    verdicts(result),
   );
 }
 
@@ -51,18 +44,10 @@ function card(machine: MachineResult, native: MachineResult | undefined): HTMLEl
   );
 }
 
-function verdict({ machines, laws, trace }: Shown["result"]): HTMLElement {
-  const all = [...machines.flatMap((machine) => machine.laws), ...laws];
-  const broken = all.filter((law) => !law.holds);
-  const checked = machines[0]?.oracle.checked ?? 0;
-  const mismatches = machines.reduce((sum, { oracle }) => sum + oracle.mismatches, 0);
-  const good = broken.length === 0 && mismatches === 0;
-  const lawText =
-    broken.length === 0
-      ? `All ${all.length} conservation laws hold.`
-      : `${broken.length} of ${all.length} conservation laws are broken: ${broken.map(({ name, detail }) => `${name} (${detail})`).join("; ")}.`;
-  const first = machines.find(({ oracle }) => oracle.first)?.oracle.first;
-  const mapping = trace.played ? "played" : "recorded";
-  const oracle = `Each machine's ${grouped(checked)} accesses were checked against the ${mapping} mapping: ${grouped(mismatches)} mismatches${first ? `, the first: ${first}` : ""}.`;
-  return el("p", { class: good ? "verdict good" : "verdict bad" }, `${lawText} ${oracle}`);
+function verdicts(result: Result): HTMLElement {
+  return el(
+    "ul",
+    { class: "verdicts" },
+    ...comparisonVerdicts(result).map(({ tone, text }) => el("li", { class: tone }, text.trim())),
+  );
 }

@@ -1,4 +1,5 @@
-import { comparisonRows, type Result } from "nestwalk";
+import type { Result } from "nestwalk";
+import { comparisonRows } from "nestwalk/plot";
 import { el } from "../dom.js";
 
 /** The table that the command line prints. */
@@ -22,11 +23,11 @@ export function comparison(result: Result): HTMLElement {
         el(
           "tbody",
           {},
-          ...rows.map(({ label, depth, cells, strong }) =>
+          ...rows.map(({ label, indent, cells, tone }) =>
             el(
               "tr",
-              { class: strong ? "strong" : undefined },
-              el("th", { scope: "row", style: `--depth:${depth}` }, label),
+              { class: tone === "head" ? "strong" : undefined },
+              el("th", { scope: "row", style: `--depth:${indent}` }, label),
               ...(cells ?? result.machines.map(() => "")).map((cell) => el("td", {}, cell)),
             ),
           ),

@@ -1,0 +1,106 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { sliced } from "../page/plotly-slices.js";
+import { askedOf, commandOf, configsOf, openOptionsOf, type Request } from "../page/src/request.js";
+import { type CompareOptions, compare } from "../src/compare.js";
+import type { MachineConfig } from "../src/config/index.js";
+import { nestwalk } from "./cli/capture.js";
+import { pagesGuest } from "./cli/guest.js";
+import { pgrec1File } from "./fixtures/traces.js";
+
+const dir = mkdtempSync(join(tmpdir(), "nestwalk-page-"));
+afterAll(() => rmSync(dir, { recursive: true }));
+
+/** The words of a command line, as a shell takes them apart. */
+function words(command: string): string[] {
+  return execFileSync("sh", ["-c", `for word in ${command}; do printf '%s\\0' "$word"; done`], {
+    encoding: "utf8",
+  })
+    .split("\0")
+    .slice(0, -1);
+}
+
+async function onCommandLine(command: string) {
+  let seen: { configs: readonly MachineConfig[]; options: CompareOptions } | undefined;
+  const [npx, name, ...args] = words(command);
+  expect([npx, name]).toEqual(["npx", "nestwalk"]);
+  const run = await nestwalk([...args, "--quiet"], {
+    compare: (trace, configs, options = {}) => {
+      seen = { configs, options };
+      return compare(trace, configs, options);
+    },
+  });
+  expect(run.stderr).toBe("");
+  return seen!;
+}
+
+describe("what the page asks for", () => {
+  const guest = join(dir, "it's a guest.pgrec");
+  writeFileSync(guest, pgrec1File(pagesGuest(10), { ram_mb: 64, fetch: "insn", meta: "sixteen pages" }));
+  const text = join(dir, "plain.txt");
+  writeFileSync(text, "400000 4096\n401000 8\n");
+  const plain: Request = {
+    trace: guest,
+    cpu: "zen5",
+    techniques: ["native", "npt"],
+    hostPage: "4k",
+    set: [],
+    warmup: 0,
+    interval: 0,
+    allowTruncated: false,
+  };
+  const requests: [name: string, request: Request][] = [
+    ["a CPU and techniques", plain],
+    [
+      "everything",
+      {
+        ...plain,
+        hostPage: "2m",
+        set: ["tlb.l2.0.entries=4096", 'shadow.profile="xen"'],
+        warmup: 20,
+        interval: 50,
+        allowTruncated: true,
+      },
+    ],
+    ["markers", { ...plain, interval: "markers" }],
+    [
+      "how to read a text",
+      { ...plain, trace: text, columns: "hex,size", from: "plain", addresses: "physical" },
+    ],
+  ];
+
+  it.each(requests)("is what the command beside it asks for: %s", async (_, request) => {
+    const { configs, options } = await onCommandLine(commandOf(request));
+    expect(JSON.stringify(configsOf(request))).toBe(JSON.stringify(configs));
+    expect(JSON.stringify(askedOf(request))).toBe(JSON.stringify(options.asked));
+    expect(request.warmup).toBe(options.warmup);
+    expect(request.interval || undefined).toBe(options.intervals);
+    expect(openOptionsOf(request).allowTruncated).toBe(request.allowTruncated);
+  });
+});
+
+describe("plotly in slices", () => {
+  const bundle = readFileSync(createRequire(import.meta.url).resolve("plotly.js-dist"), "utf8");
+
+  it("starts each part behind those that it needs, and nothing that the figures do not need", () => {
+    const code = sliced(bundle);
+    const list = /export const slices = \[([^\]]+), last\];/.exec(code)![1]!.split(", ");
+    expect(list.length).toBeGreaterThan(100);
+    expect(new Set(list).size).toBe(list.length);
+    expect(list).not.toContain("require_stackgl_modules");
+    expect(list).not.toContain("require_index");
+    const at = (name: string) => code.indexOf(`var ${name} = `);
+    expect(list.map(at)).toEqual([...list.map(at)].sort((a, b) => a - b));
+  });
+
+  it("refuses a bundle that is made in another way", () => {
+    expect(() => sliced("export default {}")).toThrow("no longer bundled");
+    expect(() => sliced(bundle.replace('"lib/heatmap.js"', '"lib/hotmap.js"'))).toThrow(
+      "plotly.js-dist holds no lib/heatmap.js",
+    );
+  });
+});
