@@ -1,6 +1,6 @@
 /**
  * Compiles the core (AssemblyScript to WebAssembly) and the driver (TypeScript), and writes src/generated:
- * the core's bytes, and the names that the core declares (counters, parameters, exit reasons).
+ * the core's bytes, and the names that the core declares (counters, parameters, exit reasons). Minifies plotly once.
  *
  *   node scripts/build.mjs            everything a user needs: SIMD and scalar core, driver
  *   node scripts/build.mjs --debug    the debug core as well (asserts on, source map)
@@ -11,6 +11,7 @@ import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync }
 import { fileURLToPath } from "node:url";
 import { main as asc } from "assemblyscript/asc";
 import { declarations } from "./declarations.mjs";
+import { buildPlotly } from "./plotly.mjs";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const flags = process.argv.slice(2);
@@ -37,6 +38,7 @@ writeFileSync("src/generated/version.ts", `export const version = "${version}";\
 writeFileSync("src/generated/declarations.ts", declarations("assembly"));
 
 if (!flags.includes("--core")) {
+  await buildPlotly();
   /* Compiled aside and then swapped in: a build that fails leaves the last good driver in place. */
   const fresh = `build/dist-${process.pid}`;
   const { status } = spawnSync("node_modules/.bin/tsc", ["-p", ".", "--outDir", fresh], { stdio: "inherit" });
