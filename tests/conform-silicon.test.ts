@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { resolveConfig } from "../src/config/index.js";
 import { chase } from "../src/conform/silicon/chase.js";
 import { compareKnees, errorsOf, knees } from "../src/conform/silicon/errors.js";
-import { armOf } from "../src/conform/silicon/experiments.js";
-import { latencies } from "../src/conform/silicon/latency.js";
+import { armOf, canonicalColumn } from "../src/conform/silicon/experiments.js";
+import { latencies, presetOfChip } from "../src/conform/silicon/latency.js";
 import { hashLow, permutation } from "../src/conform/silicon/random.js";
 import { columnsOf } from "../src/conform/silicon/tables.js";
 
@@ -58,6 +58,41 @@ describe("native latencies, a node a page", () => {
   );
 });
 
+describe("native latencies, a node every few pages", () => {
+  it.each([
+    ["skylake-sp", 8192, [8192, 12_288, 16_384], [75, 76, 85]],
+    ["skylake-sp", 16_384, [16_384, 24_576, 32_768], [76, 76, 92]],
+    ["zen2", 8192, [8192, 12_288, 16_384], [53, 65, 70]],
+    ["zen2", 16_384, [12_288, 16_384, 24_576], [65, 71, 77]],
+  ] as const)(
+    "%s, %d bytes apart: the second-level TLB is left where its index says",
+    (cpu, stride, sets, cycles) => {
+      const { points, broken } = latencies("Random_Full", stride, sets, resolveConfig({ cpu }));
+      expect(broken).toEqual([]);
+      for (const [i, point] of points.entries())
+        expect(Math.abs(point.cycles - cycles[i]!) / cycles[i]!, `${point.n} KiB`).toBeLessThan(0.09);
+    },
+  );
+});
+
+describe("chips", () => {
+  it("are found under the names that tables give them", () => {
+    const of = (names: string[]) => names.map(presetOfChip);
+    expect(of(["skylake_x_7900x", "zen2_rome_7742", "Haswell-E 5820K", "golden_cove_12900k"])).toEqual([
+      "skylake-sp",
+      "zen2",
+      "haswell",
+      "golden-cove",
+    ]);
+    expect(of(["zen3_5900x", "zen4_7950x", "zen5_9950x", "ice_lake_8380"])).toEqual([
+      "zen3",
+      "zen4",
+      "zen5",
+      undefined,
+    ]);
+  });
+});
+
 describe("measured tables", () => {
   const csv = "N,a:cyc_min,a:cyc_med_of_run_min,a:ticks_min,b:cyc_min\n16,4,4.1,2,\n20,4,9,2,7.5\n";
 
@@ -73,6 +108,48 @@ describe("measured tables", () => {
       },
       { experiment: "exp2", name: "b", points: [{ n: 20, cycles: 7.5, spread: 7.5 }] },
     ]);
+  });
+
+  it("may have fields that are no numbers, other columns, CR LF, and an arm for each value of a column", () => {
+    const text = "\uFEFFN,extra,s:cycles_min,note\r\n40,13,4,x\r\n32,12,nan,\r\n32,13,5,\r\n32,14,0,\r\n";
+    expect(columnsOf("exp3", text)).toEqual([
+      {
+        experiment: "exp3",
+        name: "s_13",
+        points: [
+          { n: 32, cycles: 5, spread: 5 },
+          { n: 40, cycles: 4, spread: 4 },
+        ],
+      },
+    ]);
+  });
+
+  it("need whole N", () => {
+    expect(() => columnsOf("exp1", "a,b:cyc_min\n1,2\n")).toThrow(
+      "exp1.csv has no column N in its first line",
+    );
+    expect(() => columnsOf("exp1", "N,b:cyc_min\n1.5,2\n")).toThrow("N is 1.5, not a whole number");
+  });
+
+  it("name strides and regions in several ways", () => {
+    const names = (experiment: string, columns: string[]) =>
+      columns.map((column) => canonicalColumn(experiment, column));
+    expect(names("exp3", ["stride2^21", "stride21", "s_21", "2^21", "21"])).toEqual(
+      Array(5).fill("stride2^21"),
+    );
+    expect(names("exp2t", ["pde_T8192", "pde 8192", "pde:T=8192"])).toEqual(Array(3).fill("pde_T8192"));
+  });
+
+  it("are replayed where their chase is defined, and never outside of a process's addresses", () => {
+    const kind = (experiment: string, column: string) => {
+      const arm = armOf(experiment, column);
+      return typeof arm === "object" ? arm.most : arm;
+    };
+    expect(kind("exp3", "stride2^39")).toBe(253);
+    expect(kind("exp3", "stride2^40")).toBeUndefined();
+    expect(kind("exp2t", "pml4e_T8192")).toBe(253);
+    expect(kind("exp4", "jmp_2m")).toMatch(/not a latency/);
+    expect(kind("exp1", "noise")).toBeUndefined();
   });
 
   it("are compared point by point, and knee by knee within one step", () => {

@@ -1,4 +1,5 @@
 import { UsageError } from "../cli/io.js";
+import { ConfigError } from "../config/index.js";
 
 /**
  * The model held against references that others recorded: `npm run conform -- SUITE ...`. Each suite prints what
@@ -27,6 +28,6 @@ if (suite === undefined) {
     process.exitCode = await (await suite())(args, (text) => process.stdout.write(text));
   } catch (error) {
     process.stderr.write(`conform: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = error instanceof UsageError ? 2 : 1;
+    process.exitCode = error instanceof UsageError || error instanceof ConfigError ? 2 : 1;
   }
 }

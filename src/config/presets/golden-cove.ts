@@ -1,6 +1,14 @@
 import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
 import { AGESEN, exitCosts } from "./exits.js";
-import { baseFromSurface, beyondTlb, DUMP, intelWalkCaches, LATENCY, referencesOnly } from "./intel.js";
+import {
+  baseFromSurface,
+  beyondTlb,
+  DUMP,
+  hashedSlices,
+  intelWalkCaches,
+  LATENCY,
+  referencesOnly,
+} from "./intel.js";
 
 const CHIP = `${LATENCY}, i9-12900K`;
 const ADL =
@@ -50,6 +58,7 @@ export const goldenCove: Preset = {
         cite(32 << 20, "estimate: a power of two near the 30 MB of the i9-12900K"),
         cite(16, "estimate: gives a power-of-two number of sets"),
         beyondTlb(64, 7, CHIP),
+        { hashMask: hashedSlices("estimate: slices are hashed, as seen on Skylake-SP") },
       ),
       l1i: instructionCache("estimate: 32 KB, 8-way"),
       aliasCycles: cite(0, "estimate: not modelled"),

@@ -1,6 +1,14 @@
 import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
 import { AGESEN, exitCosts } from "./exits.js";
-import { baseFromSurface, beyondTlb, DUMP, intelWalkCaches, LATENCY, referencesOnly } from "./intel.js";
+import {
+  baseFromSurface,
+  beyondTlb,
+  DUMP,
+  hashedSlices,
+  intelWalkCaches,
+  LATENCY,
+  referencesOnly,
+} from "./intel.js";
 
 const CHIP = `${LATENCY}, i7-5820K`;
 
@@ -41,6 +49,7 @@ export const haswell: Preset = {
         cite(16 << 20, "estimate: a power of two near the 15 MB of the i7-5820K"),
         cite(16, "estimate: gives a power-of-two number of sets"),
         beyondTlb(52, 8, CHIP),
+        { hashMask: hashedSlices("estimate: slices are hashed, as seen on Skylake-SP") },
       ),
       l1i: instructionCache("estimate: 32 KB, 8-way"),
       aliasCycles: cite(0, "estimate: not modelled"),

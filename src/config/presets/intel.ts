@@ -23,6 +23,13 @@ export function beyondTlb(measured: number, tlb: number, chip: string) {
   return cite(measured - tlb, `${chip}: about ${measured}, less ${tlb} for the second-level TLB`);
 }
 
+/** An L3 whose sets and slices are chosen by a hash of the whole address, as lines at a stride of 16 KB show. */
+export function hashedSlices(source: string) {
+  return cite(0xffff_ffff, source);
+}
+export const HASH_SEEN =
+  "at a stride of 16 KB L3 holds 1536 lines and more, where a plain index would hold 1024";
+
 /** Costs of a walk that nobody measured apart from its references. */
 export function referencesOnly() {
   const source = "estimate: not measured; only the references of the walk cost cycles";

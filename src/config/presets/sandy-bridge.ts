@@ -1,6 +1,6 @@
 import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
 import { AGESEN, exitCosts } from "./exits.js";
-import { intelWalkCaches, referencesOnly } from "./intel.js";
+import { hashedSlices, intelWalkCaches, referencesOnly } from "./intel.js";
 
 const AGILE = "Gandhi et al., Agile Paging, ISCA 2016, the machine of table IV: Xeon E5-2430";
 const MEMORY = "estimate: from memory of Sandy Bridge-EN; the paper does not give it";
@@ -41,6 +41,7 @@ export const sandyBridge: Preset = {
         cite(16 << 20, "estimate: a power of two near the 15 MB of the E5-2430"),
         cite(16, "estimate: gives a power-of-two number of sets"),
         cite(30, MEMORY),
+        { hashMask: hashedSlices("estimate: slices are hashed, as seen on Skylake-SP") },
       ),
       l1i: instructionCache(MEMORY),
       aliasCycles: cite(0, "estimate: not modelled"),

@@ -1,6 +1,6 @@
 import { COALESCES, DUMP, LATENCY, PDC_NOTES, waysEstimate, zenExitCosts, zenWalkCaches } from "./amd.js";
 import { cacheLevel, cite, instructionCache, type Preset, tlbArray } from "./cite.js";
-import { baseFromSurface, beyondTlb, referencesOnly } from "./intel.js";
+import { baseFromSurface, beyondTlb, hashedSlices, referencesOnly } from "./intel.js";
 
 const CHIP = `${LATENCY}, Ryzen 9 5900X`;
 
@@ -36,6 +36,7 @@ export const zen3: Preset = {
         cite(32 << 20, "estimate: the 32 MB that eight cores share"),
         cite(16, "estimate: 16-way"),
         beyondTlb(53, 7, CHIP),
+        { hashMask: hashedSlices("estimate: hashed, as seen on Zen 2") },
       ),
       l1i: instructionCache("estimate: 32 KB, 8-way"),
       aliasCycles: cite(0, "estimate: not modelled"),

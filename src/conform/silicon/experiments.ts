@@ -17,15 +17,22 @@ export interface Arm {
   most: number;
   /** Tables are remapped before each N: the guest's frames come from a recycled pool. */
   recycled?: boolean;
+  /** Code: the targets are read from a list. */
+  list?: boolean;
+  /** Why its error is shown but does not count, if it does not. */
+  uncounted?: string;
 }
 
 const PAGE = 4096;
 const MAPPED_AT = 2 ** 40;
 const OWN_AT = 2 ** 40;
 const MOST = 100_000;
-/** Guest memory in which pages first touched in random order lie. */
+/** Regions of 2^shift bytes between the first and the end of a process's addresses. */
+const mostRegions = (shift: number) => Math.min(MOST, Math.floor((2 ** 47 - MAPPED_AT) / 2 ** shift) - 1);
+/** Guest frames among which pages first touched in random order lie: as many as the experiment's largest N. */
 const RANDOM_FRAMES = 1_310_720;
 const RANDOM_FRAMES_FINE = 8192;
+const RANDOM_FRAMES_CODE = 32_768;
 const LARGE_FRAMES = 512;
 const RANDOM_SEED = 77;
 
@@ -33,18 +40,14 @@ const lineOf = (i: number) => (i + hashLow(Math.floor(i / 64))) & 63;
 const jitter = (i: number, bits: number) => hashLow(i) & (2 ** bits - 1);
 
 /** Each node on a page of its own. */
-function ownPages(
-  frames: "random" | "random-fine" | "consecutive" | "2m",
-  line = lineOf,
-): Pick<Arm, "address" | "map"> {
-  const address = (i: number) => OWN_AT + PAGE * i + 64 * line(i);
+function ownPages(frames: number | "2m"): Pick<Arm, "address" | "map"> {
+  const address = (i: number) => OWN_AT + PAGE * i + 64 * lineOf(i);
   if (frames === "2m") return { address, map: (guest, i) => mapLarge(guest, Math.floor(i / LARGE_FRAMES)) };
-  const total = frames === "random" ? RANDOM_FRAMES : frames === "consecutive" ? 0 : RANDOM_FRAMES_FINE;
   return {
     address,
     map(guest, i) {
-      const gfn = FIRST_DATA + (i < total ? scatterBelow(i, total, RANDOM_SEED) : i);
-      if (i < total) guest.backAnywhere(gfn);
+      const gfn = FIRST_DATA + (i < frames ? scatterBelow(i, frames, RANDOM_SEED) : i);
+      if (i < frames) guest.backAnywhere(gfn);
       else guest.backInRuns(gfn);
       guest.map(OWN_AT + PAGE * i, 1, gfn);
     },
@@ -119,7 +122,14 @@ function regions(name: string): Arm | undefined {
     const c = (Math.floor(i / m) + hashLow(r)) % 2 ** (u - l);
     return MAPPED_AT + r * 2 ** u + c * 2 ** l + (hashLow(i) & (2 ** (l - 12) - 1)) * PAGE;
   };
-  return { ...aliases(address), nodes: Number(nodes), kind: "read", warm: true, most: MOST, recycled: true };
+  return {
+    ...aliases(address),
+    nodes: Number(nodes),
+    kind: "read",
+    warm: true,
+    most: mostRegions(u),
+    recycled: true,
+  };
 }
 
 /** One large guest page mapped N times. */
@@ -139,30 +149,48 @@ function huge(name: string): Arm | undefined {
   };
 }
 
-function chase(name: string, warm: boolean, fine: boolean): Arm | undefined {
+function chase(name: string, warm: boolean, randomFrames: number): Arm | undefined {
   const rest = { kind: "read", warm, most: MOST } as const;
-  if (name === "4k_rand") return { ...ownPages(fine ? "random-fine" : "random"), ...rest };
-  if (name === "4k_seq") return { ...ownPages("consecutive"), ...rest };
+  if (name === "4k_rand") return { ...ownPages(randomFrames), ...rest };
+  if (name === "4k_seq") return { ...ownPages(0), ...rest };
   if (name === "2m") return { ...ownPages("2m"), ...rest };
   if (name === "dense") return { ...packed(64, false), ...rest };
   return undefined;
 }
 
+/** Code that a mispredicted return reaches: each stub in a page of its own, or all in one frame. */
 function fetches(name: string): Arm | string | undefined {
-  if (name.startsWith("jmp_")) return "predicted branches: run-ahead hides the misses";
-  if (name.startsWith("ret_")) return "code in own frames: the front end's caches take part";
+  if (name.startsWith("jmp_")) return "predicted jumps run ahead of their misses: not a latency";
+  if (name.startsWith("ret_")) {
+    const arm = chase(name.slice(4), false, RANDOM_FRAMES_CODE);
+    const uncounted = "the front end's own caches take part";
+    return arm && { ...arm, kind: "fetch", uncounted };
+  }
   const shape = STRIDES[name.replace(/^aliasret_/, "")];
   if (shape === undefined) return undefined;
-  return { ...aliases(strided(...shape), 64, 64), kind: "fetch", warm: false, most: MOST };
+  return { ...aliases(strided(...shape), 64, 64), kind: "fetch", warm: false, most: MOST, list: true };
+}
+
+/** The name that a column has here: tables write regions and strides in several ways. */
+export function canonicalColumn(experiment: string, column: string): string {
+  if (experiment === "exp2t")
+    return column.replace(/^(pde|pdpte|pml4e)[_ =:]*(?:T[_ =:]*)?(\d+)$/i, "$1_T$2");
+  if (experiment === "exp3") return column.replace(/^[a-z]*[_ =:]*(?:2\^)?(\d+)$/i, "stride2^$1");
+  return column;
 }
 
 /** The chase of a column; a sentence where it is not one of translation; undefined where it is not known. */
-export function armOf(experiment: string, column: string): Arm | string | undefined {
+export function armOf(experiment: string, name: string): Arm | string | undefined {
+  const column = canonicalColumn(experiment, name);
   switch (experiment) {
     case "exp1":
     case "exp1w":
     case "exp1f":
-      return chase(column, experiment === "exp1w", experiment === "exp1f");
+      return chase(
+        column,
+        experiment === "exp1w",
+        experiment === "exp1f" ? RANDOM_FRAMES_FINE : RANDOM_FRAMES,
+      );
     case "exp2":
     case "exp2w":
       if (column === "compact2m")
@@ -174,9 +202,9 @@ export function armOf(experiment: string, column: string): Arm | string | undefi
       if (column === "compact2m") return { ...packed(64, true), kind: "read", warm: false, most: MOST };
       return huge(column);
     case "exp3": {
-      const [, shift] = /^stride(?:2\^|_)?(\d+)$/.exec(column) ?? [];
-      if (shift === undefined) return undefined;
-      return { ...aliases(strided(Number(shift), 0)), kind: "read", warm: false, most: MOST };
+      const shift = Number(/^stride2\^(\d+)$/.exec(column)?.[1]);
+      if (!(shift >= 12 && shift <= 39)) return undefined;
+      return { ...aliases(strided(shift, 0)), kind: "read", warm: false, most: mostRegions(shift) };
     }
     case "exp4":
       return fetches(column);

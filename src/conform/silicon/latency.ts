@@ -22,11 +22,22 @@ export interface LatencyCurve {
   points: { n: number; cycles: number; spread: number }[];
 }
 
-/** The CPUs of the table and the presets that model them. */
-export const latencyPresets: Record<string, string> = {
-  skylake_x_7900x: "skylake-sp",
-  zen2_rome_7742: "zen2",
-};
+/** Names that tables give to the chips that a preset models. */
+const chips: readonly [RegExp, string][] = [
+  [/sandy[-_ ]?bridge|2600k|2700k|e5[-_ ]?2430/i, "sandy-bridge"],
+  [/haswell|hsw|5820k|5960x/i, "haswell"],
+  [/skylake[-_ ]?(x|sp)|skx|7900x/i, "skylake-sp"],
+  [/golden[-_ ]?cove|glc|alder|sapphire|12900k/i, "golden-cove"],
+  [/zen[-_ ]?2|rome|7742/i, "zen2"],
+  [/zen[-_ ]?3|milan|vermeer|5900x/i, "zen3"],
+  [/zen[-_ ]?4|genoa|raphael|7950x/i, "zen4"],
+  [/zen[-_ ]?5|turin|9950x/i, "zen5"],
+];
+
+/** The preset that models a chip of the table, if there is one. */
+export function presetOfChip(chip: string): string | undefined {
+  return chips.find(([name]) => name.test(chip))?.[1];
+}
 
 export function latencyCurves(text: string): LatencyCurve[] {
   const curves = new Map<string, LatencyCurve>();
@@ -39,7 +50,8 @@ export function latencyCurves(text: string): LatencyCurve[] {
       curve = { cpu, test, stride, points: [] };
       curves.set(key, curve);
     }
-    curve.points.push({ n: Number(set), cycles: Number(latency), spread: Number(latency) });
+    const [n, cycles] = [Number(set), Number(latency)];
+    if (n > 0 && cycles > 0) curve.points.push({ n, cycles, spread: cycles });
   }
   for (const curve of curves.values()) curve.points.sort((a, b) => a.n - b.n);
   return [...curves.values()];
@@ -48,8 +60,9 @@ export function latencyCurves(text: string): LatencyCurve[] {
 const PAGE = 4096;
 const AT = 2 ** 40;
 const BLOCK = 2 ** 21;
-/** Laps over more nodes are cut: caches and TLBs hold far less. */
-const MOST_WARM = 400_000;
+/** Accesses before the window: a lap, and a second one of small sets. */
+const LEAST_WARM = 20_000;
+const MOST_TWICE = 400_000;
 const WINDOW = 65_536;
 
 export function latencies(
@@ -119,6 +132,6 @@ function measure(guest: Guest, successor: (i: number) => number, nodes: number, 
     }
     return guest.core.counter("cyclesTotal") - before;
   };
-  chain(Math.min(Math.max(2 * nodes, 20_000), MOST_WARM));
+  chain(Math.max(nodes, Math.min(2 * nodes, MOST_TWICE), LEAST_WARM));
   return chain(WINDOW) / WINDOW;
 }

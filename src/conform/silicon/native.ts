@@ -1,15 +1,15 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { resolveConfig } from "../../config/index.js";
+import { presetNames, resolveConfig } from "../../config/index.js";
 import { compareKnees, errorsOf } from "./errors.js";
-import { type LatencyCurve, latencies, latencyCurves, latencyPresets, type Test } from "./latency.js";
+import { type LatencyCurve, latencies, latencyCurves, presetOfChip, type Test } from "./latency.js";
 import type { PlottedColumn } from "./plot.js";
 
 /** The CPUs of instlat.csv: where the curves bend, and what translation costs. */
 
-/** A node a page shows the TLBs; half of what L3 holds, and the second-level TLB's reach. */
+/** A node a page shows the TLBs, up to half as much again as the second level reaches. */
 const KNEE_STRIDE = 4096;
-const KNEE_MOST_KIB = 12_288;
+const KNEE_REACHES = 1.5;
 /** The stride at which translation was isolated, and the working sets for which it is printed. */
 const COST_STRIDE = 128;
 const COST_KIB = [65_536, 131_072, 262_144, 524_288];
@@ -42,10 +42,18 @@ export async function compareNative(
   const text = await textOf(folder);
   if (text === undefined) return report;
   const curves = latencyCurves(text);
-  for (const [chip, preset] of Object.entries(latencyPresets)) {
+  for (const chip of new Set(curves.map((c) => c.cpu))) {
+    const preset = presetOfChip(chip);
+    if (!only(`instlat ${preset ?? chip}`)) continue;
+    if (preset === undefined) {
+      const known = `the presets are ${presetNames.join(", ")}`;
+      report.lines.push({
+        text: `${`instlat ${chip}`.padEnd(26)} not replayed: no preset models it; ${known}\n`,
+      });
+      continue;
+    }
     const of = (test: Test, stride: number) =>
       curves.find((c) => c.cpu === chip && c.test === test && c.stride === stride);
-    if (!only(`instlat ${preset}`)) continue;
     const full = of("Random_Full", KNEE_STRIDE);
     const part = of("Page_Random", KNEE_STRIDE);
     if (full && part) report.lines.push(bends(quieter(full, part), preset, set, report.plots));
@@ -72,7 +80,10 @@ function bends(
   plots: Map<string, PlottedColumn[]>,
 ): Line {
   const config = resolveConfig({ cpu: preset, set: [...set] });
-  const measured = curve.points.filter((p) => p.n <= KNEE_MOST_KIB);
+  const reach = config.tlb.l2.reduce((sum, a) => sum + (a.pages.includes("4k") ? 4 * a.entries : 0), 0);
+  const measured = curve.points.filter((p) => p.n <= KNEE_REACHES * reach);
+  if (measured.length === 0)
+    return { text: `instlat ${preset} knees: no point up to ${KNEE_REACHES * reach} KiB\n` };
   const { points, broken } = latencies(
     curve.test,
     curve.stride,

@@ -1,3 +1,5 @@
+import { canonicalColumn } from "./experiments.js";
+
 /**
  * Median relative errors, in percent, of the replay of Zen 5's curves that the preset's structures come from: a
  * model apart from this one. Columns of the fit and columns it had not seen.
@@ -45,6 +47,6 @@ const medians: Record<string, number> = {
 
 export function publishedMedian(cpu: string, experiment: string, column: string): number | undefined {
   if (cpu !== "zen5") return undefined;
-  const percent = medians[`${experiment} ${column}`];
+  const percent = medians[`${experiment} ${canonicalColumn(experiment, column)}`];
   return percent === undefined ? undefined : percent / 100;
 }
