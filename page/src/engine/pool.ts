@@ -45,7 +45,11 @@ function start<K extends "look" | "result">(
     };
     worker.postMessage(task);
   }).finally(() => worker.terminate());
-  return { done, cancel: () => stop(new Cancelled("cancelled")) };
+  const cancel = () => {
+    worker.terminate();
+    stop(new Cancelled("cancelled"));
+  };
+  return { done, cancel };
 }
 
 /** What a trace is, or the sentence that says what is wrong with it. */

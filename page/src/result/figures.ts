@@ -46,7 +46,7 @@ export class FigureList {
       const place = this.#places.get(figure.id);
       if (mine !== this.#latest || place === undefined) return;
       const { data, layout, config } = withoutTitle(figure);
-      await react(place, data, layout, config);
+      await react(place, data, layout, { ...config, displayModeBar: false });
       place.dataset.drawn = figure.id;
     }
   }

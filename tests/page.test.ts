@@ -1,0 +1,165 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { resultFigures } from "../src/plot/index.js";
+import type { Result } from "../src/result.js";
+import { axeSerious, describeInChromium, type Opened, openLocal } from "./browser/chromium.js";
+import { nestwalk } from "./cli/capture.js";
+import { buildPage, folder, root } from "./page/build.js";
+
+const built = folder("page");
+const files = folder("page-files");
+afterAll(() => {
+  built.remove();
+  files.remove();
+});
+
+const LACKEY = join(root, "tests/fixtures/loop.lackey.gz");
+const NATIVE = join(root, "tests/fixtures/pcid.nwt");
+
+/** Drops a file on the page, as a file manager does. */
+async function drop(page: Page, path: string): Promise<void> {
+  const bytes = readFileSync(path).toString("base64");
+  const transfer = await page.evaluateHandle(
+    ([name, text]) => {
+      const content = Uint8Array.from(atob(text!), (c) => c.charCodeAt(0));
+      const data = new DataTransfer();
+      data.items.add(new File([content], name!));
+      return data;
+    },
+    [basename(path), bytes] as const,
+  );
+  for (const event of ["dragenter", "dragover", "drop"])
+    await page.dispatchEvent("#drop", event, { dataTransfer: transfer });
+}
+
+async function replay(page: Page): Promise<void> {
+  await page.click("#run:not([disabled])");
+  await page.waitForSelector("#report:not([hidden])");
+  await page.waitForFunction(() => {
+    const places = [...document.querySelectorAll<HTMLElement>(".plot")];
+    return places.length > 0 && places.every((place) => place.dataset.drawn);
+  });
+}
+
+async function download(page: Page, button: string): Promise<string> {
+  const [file] = await Promise.all([page.waitForEvent("download"), page.click(`text=Download ${button}`)]);
+  return readFileSync((await file.path())!, "utf8");
+}
+
+/** What the command line writes that stands on the page, run where the file lies. */
+async function fromCommandLine(page: Page, path: string): Promise<string> {
+  const command = (await page.textContent(".command code"))!;
+  writeFileSync(join(files.path, basename(path)), readFileSync(path));
+  const cli = `"${process.execPath}" "${join(root, "dist/cli/main.js")}"`;
+  const line = `${command.replace("npx nestwalk", cli)} --quiet --json -`;
+  return execFileSync("sh", ["-c", line], { cwd: files.path, encoding: "utf8", maxBuffer: 1 << 26 });
+}
+
+/** The data that each figure was drawn from. */
+function drawn(page: Page): Promise<Record<string, unknown>> {
+  return page.evaluate(() =>
+    Object.fromEntries(
+      [...document.querySelectorAll<HTMLElement>(".plot")].map((place) => [
+        place.dataset.drawn!,
+        (place as HTMLElement & { data: unknown }).data,
+      ]),
+    ),
+  );
+}
+
+describeInChromium("the page", (browser) => {
+  beforeAll(() => buildPage(built.path));
+  const open = (options: { width?: number; height?: number; dark?: boolean } = {}): Promise<Opened> =>
+    openLocal(browser(), { root: built.path, ...options });
+
+  it("replays a lackey file that is dropped on it, with the bytes of the command line", async () => {
+    const { page, external, errors, close } = await open();
+    await drop(page, LACKEY);
+    await page.waitForSelector("#run:not([disabled])");
+    expect(await page.textContent("#facts")).toContain("a stand-in for the Linux kernel plays them");
+    await page.selectOption('[name="guestPages"]', "2m");
+    await page.check('[name="hostPage"][value="2m"]', { force: true });
+    await replay(page);
+    const json = await download(page, "JSON");
+    expect(json).toBe(await fromCommandLine(page, LACKEY));
+    expect(JSON.parse(json).trace.played.policy.pages).toBe("2m");
+    expect(external).toEqual([]);
+    expect(errors).toEqual([]);
+    await close();
+  });
+
+  it("draws the figures of a native trace with the numbers of the command line", async () => {
+    const { page, external, errors, close } = await open({ dark: true });
+    await page.setInputFiles("#file", NATIVE);
+    expect(await page.isEnabled('[name="guestPages"]')).toBe(false);
+    await page.check('[name="technique"][value="npt"]');
+    await replay(page);
+    const json = await download(page, "JSON");
+    expect(json).toBe(await fromCommandLine(page, NATIVE));
+    const result = JSON.parse(json) as Result;
+    const figures = resultFigures(result);
+    expect(figures.length).toBeGreaterThan(5);
+    const wanted = Object.fromEntries(figures.map(({ id, data }) => [id, data]));
+    expect(await drawn(page)).toEqual(JSON.parse(JSON.stringify(wanted)));
+    const row = page.locator(".comparison tr", { hasText: "page walks" }).first();
+    expect(await row.locator("td").allTextContents()).toEqual(
+      result.machines.map(({ counters }) => counters.walks!.toLocaleString("en-US")),
+    );
+    expect(await axeSerious(page)).toEqual([]);
+    expect(external).toEqual([]);
+    expect(errors).toEqual([]);
+    await close();
+  });
+
+  it("is cancelled at once, and can begin again", async () => {
+    const { page, errors, close } = await open();
+    await page.check('[name="guest"][value="pipe-pti"]');
+    await page.click("#run:not([disabled])");
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll("progress")].some(({ value }) => value > 0),
+    );
+    expect(await axeSerious(page)).toEqual([]);
+    expect(page.workers().length).toBeGreaterThan(0);
+    await page.click("#cancel");
+    expect(await page.isHidden("#cancel")).toBe(true);
+    await expect.poll(() => page.workers().length, { timeout: 20_000 }).toBe(0);
+    expect(await page.isHidden("#report")).toBe(true);
+    await page.setInputFiles("#file", NATIVE);
+    await replay(page);
+    expect(await page.textContent("#result-title")).toContain("pcid.nwt");
+    expect(errors).toEqual([]);
+    await close();
+  });
+
+  it.each([
+    ["text that is no trace", "letter.txt", "Dear reader,\n"],
+    ["a cut trace", "cut.nwt", readFileSync(NATIVE).subarray(0, 100_000)],
+  ])("says of %s what the command line says", async (_, name, content) => {
+    const path = join(files.path, name);
+    writeFileSync(path, content);
+    const { page, close } = await open();
+    await drop(page, path);
+    await page.waitForSelector("#run:not([disabled]), #alert p");
+    if (await page.isEnabled("#run")) await page.click("#run");
+    const sentence = await page.textContent("#alert p");
+    const { stderr } = await nestwalk(["compare", path, "--quiet"]);
+    expect(stderr.replaceAll(path, name)).toBe(`nestwalk: ${sentence}\n`);
+    await close();
+  });
+
+  it.each([[360, false] as const, [1440, true] as const])(
+    "begins empty at a width of %i without anything to complain about",
+    async (width, dark) => {
+      const { page, external, errors, close } = await open({ width, dark });
+      expect(await axeSerious(page)).toEqual([]);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
+      expect(await page.isDisabled("#run")).toBe(true);
+      expect(external).toEqual([]);
+      expect(errors).toEqual([]);
+      await close();
+    },
+  );
+});
