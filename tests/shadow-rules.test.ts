@@ -482,6 +482,50 @@ describe("memory that the host took away", () => {
   });
 });
 
+describe("a large host page that the host took away", () => {
+  const first = Number(DATA >> 12n);
+
+  /** Eight used pages in a host page of 2 MiB, written. */
+  function written() {
+    const g = new KernelGuest({ hostPageShift: 21 });
+    const { pml4, pt } = g.space();
+    for (let i = 0; i < 8; ++i) g.store(pt, i, page(i) | USED);
+    g.cr3(pml4);
+    g.write(0n);
+    return g;
+  }
+
+  it("in part is broken up first: what maps the rest of it goes too (__split_huge_pmd)", () => {
+    const g = written();
+    const moved = g.moved(() => g.machine.host(1, first, 1));
+    expect(moved).toMatchObject({
+      unmap_hva_range: 2,
+      remote_tlb_flush_requests: 2,
+      tlb_flush: 1,
+      pages_4k: -8,
+    });
+    /* The others are there in small pages; the missing one ends the prefetch of their group. */
+    expect(g.moved(() => g.read(at(0, 0, 0, 1)))).toMatchObject({ pf_fixed: 1, set_spte_L1: 1 });
+    expect(g.moved(() => g.machine.host(1, first + 5, 1))).toMatchObject({ unmap_hva_range: 1 });
+  });
+
+  it("as a whole comes back as a large page for a write", () => {
+    const g = written();
+    expect(g.moved(() => g.machine.host(1, first, 512))).toMatchObject({ unmap_hva_range: 1, pages_4k: -8 });
+    expect(g.moved(() => g.write(0n))).toMatchObject({ pf_taken: 1, pf_fixed: 1, set_spte_L1: 8 });
+  });
+
+  it("as a whole is the large zero page for reads, which the first write breaks up (do_huge_pmd_wp_page)", () => {
+    const g = written();
+    g.machine.host(1, first, 512);
+    for (let i = 0; i < 8; ++i)
+      expect(g.moved(() => g.read(at(0, 0, 0, i)))).toMatchObject({ pf_fixed: 1, set_spte_L1: 1 });
+    const moved = g.moved(() => g.write(0n));
+    expect(moved).toMatchObject({ pf_taken: 2, pf_fixed: 1, unmap_hva_range: 2, pages_4k: -7 });
+    expect(g.moved(() => g.write(at(0, 0, 0, 1)))).toMatchObject({ pf_taken: 2, unmap_hva_range: 1 });
+  });
+});
+
 describe("CR0.WP = 0", () => {
   it("maps a read-only page writable for the supervisor, and back for the user", () => {
     const g = new KernelGuest();

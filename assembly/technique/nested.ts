@@ -9,7 +9,8 @@ import {
   isDirtyLogged,
   isWritable,
   logStores,
-  takePage,
+  registerNotifier,
+  takePages,
 } from "../hypervisor/host-page";
 import {
   createSecondStage,
@@ -69,6 +70,7 @@ export function startNested(): void {
   resetPml(0);
   readPdptesFromMemory(host.format.kind !== KIND_EPT);
   selectMode();
+  registerNotifier(dropPages);
 }
 
 /** A second-stage refusal: violation, misconfiguration, nested page fault or a full log. */
@@ -121,10 +123,7 @@ function repair(gpa: u64, code: u64): void {
     }
   }
   const hostPage = faultIn(gfn, write);
-  if (hostPage === HostPage.copied) {
-    forgetGuestPages(gfn, 1);
-    return;
-  }
+  if (hostPage === HostPage.copied) return;
   const most = isDirtyLogged(gfn) ? 1 : hostLevelOf(gfn);
   traceLevel(Tracepoint.spte_requested_L1, most);
   const writable = hostPage === HostPage.writable;
@@ -154,8 +153,8 @@ function drop(gfn: u64): bool {
   return legacy ? dropPage(gfn) : unmapGuestPage(gfn << 12);
 }
 
-/** The host's pages change in one call: their mappings go, with one flush. */
-function forgetGuestPages(gfn: u64, frames: u64): void {
+/** The host changes pages: their mappings go, with one flush. */
+function dropPages(gfn: u64, frames: u64): void {
   trace(Tracepoint.unmap_hva_range);
   let any = false;
   for (let i = gfn; i < gfn + frames; ++i) if (drop(i)) any = true;
@@ -172,6 +171,5 @@ export function hostEventNested(what: u32, gfn: u64, frames: u64): void {
     if (changed) requestFlush();
     return;
   }
-  forgetGuestPages(gfn, frames);
-  for (let i = gfn; i < gfn + frames; ++i) takePage(i, what === 2);
+  takePages(gfn, frames, what === 2);
 }

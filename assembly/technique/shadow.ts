@@ -2,6 +2,7 @@ import { Counter, count, ExitReason } from "../counters";
 import { hostAddressOf } from "../hypervisor/backing";
 import { exit } from "../hypervisor/exits";
 import { requestFlush } from "../hypervisor/flush";
+import { registerNotifier, takePages } from "../hypervisor/host-page";
 import { read64 } from "../memory/physical";
 import { invalidateAddressOfVpid } from "../mmu/invalidation";
 import { retag, vpid } from "../mmu/tags";
@@ -36,7 +37,7 @@ import { configureEmulate, emulateInstruction, storeMade } from "./shadow/emulat
 import { configureFault, resolveFault } from "./shadow/fault";
 import { configureGuestWalk } from "./shadow/guest-walk";
 import { configureHardware, followGuest } from "./shadow/hardware";
-import { hostUnmap, startDirtyLog } from "./shadow/host";
+import { dropPages, startDirtyLog } from "./shadow/host";
 import { configureInvalidate, invalidateAll, invalidateOn } from "./shadow/invalidate";
 import { configurePrefetch } from "./shadow/prefetch";
 import { enterGuest, FLUSH_CURRENT, FLUSH_GUEST, request, SYNC } from "./shadow/requests";
@@ -79,6 +80,7 @@ export function startShadow(): void {
   configureSync();
   configureUnsync();
   configureHardware();
+  registerNotifier(dropPages);
 }
 
 /** The handler is done: back to the guest. */
@@ -266,7 +268,7 @@ export function tablePageReplaced(gfn: u64, content: usize): void {
 /** The host takes memory away (1), shares it (2) or starts a dirty log (3). */
 export function hostEvent(what: u32, gfn: u64, frames: u64): void {
   if (what === 3) startDirtyLog(gfn, frames);
-  else hostUnmap(gfn, frames, what === 2);
+  else takePages(gfn, frames, what === 2);
 }
 
 /** What the host's doing left to be done is done before the guest goes on. */

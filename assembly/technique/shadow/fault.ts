@@ -15,7 +15,6 @@ import { getPage, makeRoom } from "./cache";
 import { installDevice, knownDevice } from "./device";
 import { emulateInstruction, emulateStore, endRun } from "./emulate";
 import { tableAccess, tableFrame, walked, walkGuest } from "./guest-walk";
-import { forgetCopied } from "./host";
 import { invalidateOn } from "./invalidate";
 import { Asker, Leaf, setLeaf } from "./leaf";
 import { descend } from "./link";
@@ -70,10 +69,7 @@ export function resolveFault(va: u64, access: u32): Resolution {
   const write = (access & KIND) === WRITE;
   const most: u32 = splinters || (checksSelfMapping && mapsItsTables(gfn, access)) ? 1 : walked.level;
   const hostPage = faultIn(gfn, write);
-  if (hostPage === HostPage.copied) {
-    forgetCopied(gfn);
-    return Resolution.retry;
-  }
+  if (hostPage === HostPage.copied) return Resolution.retry;
 
   /* A key's write-disable binds the hardware, which has CR0.WP, where it does not bind the guest without. */
   if (write && (code & PF_KEY) !== 0) return emulate(va, access, gpa);

@@ -1,4 +1,5 @@
 import { Counter, count } from "../../counters";
+import { faultIn } from "../../hypervisor/host-page";
 import { read32, read64 } from "../../memory/physical";
 import { Parameter, parameter } from "../../parameters";
 import { ErrorFamily, Tracepoint, trace, traceCode, traceLevel } from "../../tracepoints";
@@ -30,7 +31,7 @@ export function configureGuestWalk(): void {
 
 /**
  * Walks the guest's tables for an access whose error code is `code`, and sets the flags that the access sets. The
- * tables are written directly: the hypervisor's own stores are not trapped. When the guest refuses the access, `fault`
+ * tables are written directly: the hypervisor's own stores are not trapped; the host gives the pages for both. When the guest refuses the access, `fault`
  * says how. KVM: `FNAME(walk_addr_generic)`.
  */
 export function walkGuest(va: u64, access: u32, code: u64): bool {
@@ -49,6 +50,7 @@ export function walkGuest(va: u64, access: u32, code: u64): bool {
     for (let level = guest.top; level >= guest.level; --level) {
       traceLevel(Tracepoint.walk_read_L1, level);
       countSoftwareRead();
+      faultIn(tableFrame(level), false);
     }
     if (outcome !== Outcome.ok) {
       traceCode(ErrorFamily.walker_error_err, fault.errorCode);
@@ -77,6 +79,7 @@ function setGuestFlags(write: bool): bool {
     if (flags & DIRTY) trace(Tracepoint.walker_set_D);
     const at = guest.hostAddresses[level];
     if ((format.entryShift === 3 ? read64(at) : read32(at)) !== entry) return false;
+    faultIn(tableFrame(level), true);
     setFlags(guest, level, flags);
   }
   return true;

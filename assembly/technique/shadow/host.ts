@@ -1,5 +1,5 @@
 import { requestFlush } from "../../hypervisor/flush";
-import { logStores, takePage } from "../../hypervisor/host-page";
+import { logStores } from "../../hypervisor/host-page";
 import { Tracepoint, trace } from "../../tracepoints";
 import { dropMappings, writeProtect } from "./rmap";
 
@@ -12,21 +12,12 @@ export function dropPage(gfn: u64): bool {
   return any;
 }
 
-/** The host takes pages away in one call, or shares them; the flush is served when the guest goes on. */
-export function hostUnmap(gfn: u64, frames: u64, shared: bool): void {
+/** The host changes pages: their mappings go, with one flush, which is served when the guest goes on. */
+export function dropPages(gfn: u64, frames: u64): void {
   trace(Tracepoint.unmap_hva_range);
   let any = false;
-  for (let i = gfn; i < gfn + frames; ++i) {
-    if (dropPage(i)) any = true;
-    takePage(i, shared);
-  }
+  for (let i = gfn; i < gfn + frames; ++i) if (dropPage(i)) any = true;
   if (any) requestFlush();
-}
-
-/** The host replaces a shared page, such as the zero page, by a copy. */
-export function forgetCopied(gfn: u64): void {
-  trace(Tracepoint.unmap_hva_range);
-  if (dropPage(gfn)) requestFlush();
 }
 
 /** Every page is protected until its first store, and large leaves are broken up. KVM: `kvm_mmu_slot_apply_flags`. */

@@ -70,7 +70,7 @@ export class Rig {
       ++ioExits;
     };
     for (const line of text.split("\n")) {
-      const [event, a = "", b = ""] = line.split(" ");
+      const [event, a = "", b = "", c = ""] = line.split(" ");
       if (event === undefined || event === "" || event === "#") continue;
       if (event === "BEGIN") {
         this.started = true;
@@ -89,12 +89,12 @@ export class Rig {
         this.drive.driveHost(1, Number.parseInt(a, 16) / 4096, Number.parseInt(b, 16) / 4096);
         this.drive.driveEnter();
       } else {
-        this.event(event, a, b);
+        this.event(event, a, b, c);
       }
     }
   }
 
-  private event(event: string, a: string, b: string): void {
+  private event(event: string, a: string, b: string, c: string): void {
     const [low, high] = halves(a);
     switch (event) {
       case "X":
@@ -112,11 +112,11 @@ export class Rig {
           throw new Error(`${event} ${a} raised no page fault`);
         break;
       case "PTEW":
-        this.store(low, high, ...halves(b));
+        this.store(low, high, ...halves(b), c === "" ? [WINDOW_LOW + low, TOP] : halves(c));
         this.returned();
         break;
       case "ZERO":
-        for (let i = 0; i < 512; ++i) this.store(low + 8 * i, high, 0, 0);
+        for (let i = 0; i < 512; ++i) this.store(low + 8 * i, high, 0, 0, [WINDOW_LOW + low + 8 * i, TOP]);
         this.returned();
         break;
       case "CR3":
@@ -151,8 +151,14 @@ export class Rig {
     throw new Error(`an access to ${high.toString(16)}:${low.toString(16)} never ends`);
   }
 
-  private store(gpaLow: number, gpaHigh: number, low: number, high: number): void {
-    if (this.attempts(WRITE, WINDOW_LOW + gpaLow, TOP) === GUEST_FAULT) throw new Error("a store faulted");
+  private store(
+    gpaLow: number,
+    gpaHigh: number,
+    low: number,
+    high: number,
+    [vaLow, vaHigh]: readonly [number, number],
+  ): void {
+    if (this.attempts(WRITE, vaLow, vaHigh) === GUEST_FAULT) throw new Error("a store faulted");
     this.drive.driveStoreEntry(gpaLow, gpaHigh, low, high);
   }
 
