@@ -14,7 +14,8 @@ const usage = `npm run conform -- silicon DIR [--cpu NAME] [--ablate NAME] [--se
 Replays the pointer chases of every table in DIR through the core and holds cycles per access against what was
 measured. A column passes with a median relative error of at most 10 %, and within 2 points of the reference
 replay's. Native CPUs (instlat.csv) pass when their curve bends where the measured one does, and when translation
-costs what was measured, within 15 %. --ablate takes one mechanism away: ${Object.keys(ablations).join(", ")}.
+costs what was measured, within 15 %. --ablate takes one mechanism away, and shows the error with and without it:
+${Object.keys(ablations).join(", ")}.
 `;
 
 const percent = (x: number) => (100 * x).toFixed(1);
@@ -31,6 +32,7 @@ export async function conformSilicon(
   const [folder] = positionals;
   if (folder === undefined || positionals.length > 1) throw new UsageError(usage);
   const config = machine(values.cpu, values.ablate, values.set ?? []);
+  const whole = values.ablate === undefined ? undefined : machine(values.cpu, undefined, values.set ?? []);
   const pattern = values.only === undefined ? undefined : patternOf(values.only);
   const chosen = (label: string) => pattern?.test(label) ?? true;
   const columns = (await readTables(folder)).filter((c) => chosen(`${c.experiment} ${c.name}`));
@@ -41,9 +43,10 @@ export async function conformSilicon(
   let passed = 0;
   let failed = 0;
   const means: number[] = [];
+  const wholeMeans: number[] = [];
   const figures = new Map<string, PlottedColumn[]>();
   for (const column of columns) {
-    const line = compareColumn(column, config, every);
+    const line = compareColumn(column, config, every, whole);
     write(line.text);
     if (line.model === undefined) continue;
     const figure = figures.get(column.experiment) ?? [];
@@ -51,6 +54,7 @@ export async function conformSilicon(
     figure.push({ name: column.name, measured: column.points, model: line.model });
     if (line.passed === undefined) continue;
     means.push(line.mean);
+    if (line.wholeMean !== undefined) wholeMeans.push(line.wholeMean);
     line.passed ? ++passed : ++failed;
   }
   const native = await compareNative(folder, chosen, values.set ?? []);
@@ -64,7 +68,7 @@ export async function conformSilicon(
   await writePlots(values.plots, config.cpu, figures);
   if (means.length > 0)
     write(
-      `mean error of ${means.length} columns: ${percent(means.reduce((a, b) => a + b) / means.length)} %\n`,
+      `mean error of ${means.length} columns: ${average(means)} %${without(values.ablate, wholeMeans)}\n`,
     );
   write(`${passed} passed, ${failed} failed\n`);
   return failed === 0 ? 0 : 1;
@@ -88,6 +92,14 @@ function parse(args: readonly string[]) {
   } catch (error) {
     throw new UsageError(`${(error as Error).message}\n${usage}`);
   }
+}
+
+const average = (xs: readonly number[]) => percent(xs.reduce((a, b) => a + b) / xs.length);
+
+function without(ablated: string | undefined, wholeMeans: readonly number[]): string {
+  return ablated === undefined || wholeMeans.length === 0
+    ? ""
+    : ` (${ablated}; with the mechanism ${average(wholeMeans)} %)`;
 }
 
 function patternOf(text: string): RegExp {
