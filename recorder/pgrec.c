@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pgrec.c - records a whole guest: a TCG plugin for the Debian 12 package
- * qemu-system-x86 (QEMU 7.2, built with plugins).
+ * pgrec.c - records a whole guest: a TCG plugin for Debian's package
+ * qemu-system-x86 (QEMU 7.2 or later, built with plugins).
  *
  * No QEMU source or header is needed: the few prototypes of the plugin API
- * (version 1) are declared below, and functions that the Debian binary exports
+ * are declared below, and functions that the Debian binary exports
  * dynamically are used to read registers and guest memory.
  *
  *   gcc -O2 -shared -fPIC -Wall -o pgrec.so pgrec.c
  *   qemu-system-x86_64 -accel tcg -smp 1 -m 512 ... \
- *       -plugin ./pgrec.so,out=t.pgrec.gz,limit=5000000,ram=512
+ *       -plugin ./pgrec.so,out=t.pgrec,limit=5000000,ram=512
  *
- * Options: out=FILE (.gz and .xz compress); limit=ACCESSES; ram=MIB, the same as -m;
- * fetch=insn or page; meta=TEXT, which goes into the header line.
- * Recording starts at the marker instruction that record.sh's pgmark 1 executes, and ends at the limit, at
+ * Options: out=FILE, or fd=N, an open descriptor (`nestwalk trace record` reads it and writes a .nwt file);
+ * limit=ACCESSES; ram=MIB, the same as -m; fetch=insn or page; meta=TEXT, which goes into the header line.
+ * Recording starts at the marker instruction that mark.c executes, and ends at the limit, at
  * marker 2 or when the guest powers off. The format is described in traces/FORMAT.md, parts 2 and 3.
  */
 #define _GNU_SOURCE
@@ -25,11 +25,12 @@
 #include <stddef.h>
 #include <signal.h>
 #include <unistd.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 
-/* ------------------------------------------------ plugin API, version 1 */
+/* ------------------------------------------------ plugin API            */
 #define EXPORT __attribute__((visibility("default")))
-#ifndef PLUGIN_API /* 1: QEMU 7.2 (Debian 12); 4: QEMU 10.0 (Debian 13, bookworm-backports) */
+#ifndef PLUGIN_API /* 1: QEMU 7 and 8 (Debian 12 has 7.2); 2: 9.0; 3: 9.1; 4: 9.2 and later (Debian 13 has 10.0) */
 #define PLUGIN_API 1
 #endif
 EXPORT int qemu_plugin_version = PLUGIN_API;
@@ -73,8 +74,8 @@ extern void *qemu_map_ram_ptr(void *block, uint64_t ram_addr);
 
 /* ---------------------------------------------------------------- options */
 static qid plugin_id;
-static const char *out_name = "trace.pgrec.gz";
-static uint64_t limit = 5000000, ram_mb = 512;
+static const char *out_name;
+static uint64_t out_fd, limit = 5000000, ram_mb = 512;
 static int fetch_page_mode;
 static const char *meta = "";
 
@@ -269,19 +270,48 @@ static void cr3_event(uint64_t v)
 }
 
 /* ------------------------------------------------- va page -> gpa page    */
-#define MT (1u << 21)
-static struct {
-    uint64_t vp, pp;
-} * mt; /* vp stored +1                    */
+struct mapping {
+    uint64_t vp, pp; /* vp stored +1, 0: free               */
+};
+static struct mapping *mt;
+static unsigned mt_bits = 16;
+static uint64_t mt_used;
+
+static struct mapping *mapping_of(uint64_t vp)
+{
+    uint64_t mask = (1ull << mt_bits) - 1, h = (vp * 0x9E3779B97F4A7C15ull) >> (64 - mt_bits);
+    while (mt[h].vp && mt[h].vp != vp + 1)
+        h = (h + 1) & mask;
+    return &mt[h];
+}
+
+static void mt_grow(void)
+{
+    struct mapping *old = mt;
+    uint64_t n = old ? 1ull << mt_bits : 0;
+    mt_bits += n != 0;
+    mt = calloc(1ull << mt_bits, sizeof *mt);
+    if (!mt) {
+        fprintf(stderr, "pgrec: out of memory\n");
+        _exit(1);
+    }
+    for (uint64_t i = 0; i < n; i++)
+        if (old[i].vp)
+            *mapping_of(old[i].vp - 1) = old[i];
+    free(old);
+}
+
 static inline void map(uint64_t vp, uint64_t pp)
 {
-    uint64_t h = (vp * 0x9E3779B97F4A7C15ull) >> 43;
-    while (mt[h].vp && mt[h].vp != vp + 1)
-        h = (h + 1) & (MT - 1);
-    if (mt[h].vp && mt[h].pp == pp)
+    struct mapping *m = mapping_of(vp);
+    if (m->vp && m->pp == pp)
         return;
-    mt[h].vp = vp + 1;
-    mt[h].pp = pp;
+    if (!m->vp && ++mt_used > (1ull << mt_bits) / 2) {
+        mt_grow();
+        m = mapping_of(vp);
+    }
+    m->vp = vp + 1;
+    m->pp = pp;
     ev(EV_MAP);
     sv((int64_t)(vp << 12) >> 12);
     uv(pp);
@@ -305,19 +335,19 @@ static void finish(void)
     uv(n_fetch);
     uv(n_read);
     uv(n_write);
-    if (pclose(out))
-        fprintf(stderr, "pgrec: %s could not be written; check its folder and the space left\n", out_name);
+    if (fclose(out))
+        fprintf(stderr, "pgrec: the trace could not be written; check the space left\n");
     out = NULL;
     struct timeval t1;
     gettimeofday(&t1, NULL);
     double s = (double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_usec - t0.tv_usec) / 1e6;
     fprintf(stderr,
-            "\n{\"pgrec\":\"%s\",\"seconds\":%.2f,\"fetch\":%lu,\"read\":%lu,\"write\":%lu,\"hw\":%lu,"
+            "\n{\"seconds\":%.2f,\"fetch\":%lu,\"read\":%lu,\"write\":%lu,\"hw\":%lu,"
             "\"io\":%lu,\"map\":%lu,\"ptw\":%lu,\"ptw_same\":%lu,\"ptp\":%lu,\"ptpdrop\":%lu,\"cr3\":%lu,"
             "\"cr3_same_root\":%lu,"
             "\"invlpg\":%lu,\"exc\":%lu,\"pf\":%lu,\"tb\":%lu,\"tb_relocated\":%lu,\"rep_iterations\":%lu,"
             "\"delivery_dropped\":%lu}\n",
-            out_name, s, n_fetch, n_read, n_write, n_hw, n_io, n_map, n_ptw, n_ptw_same, n_ptp, n_ptpdrop,
+            s, n_fetch, n_read, n_write, n_hw, n_io, n_map, n_ptw, n_ptw_same, n_ptp, n_ptpdrop,
             n_cr3, n_cr3same, n_invlpg, n_exc_total, n_exc[14], n_tb, n_relocated, n_rep, n_deliver);
     kill(getpid(), SIGTERM);
 }
@@ -403,20 +433,20 @@ static void start_recording(void)
         return;
     if (calibrate()) {
         finished = 1;
+        kill(getpid(), SIGTERM);
         return;
     }
     ram = qemu_map_ram_ptr(NULL, 0);
     nframes = ram_mb << 8;
     ptps = calloc(nframes, sizeof *ptps);
-    mt = calloc(MT, sizeof *mt);
-    char cmd[4096];
-    const char *e = strrchr(out_name, '.');
-    snprintf(cmd, sizeof cmd,
-             e && !strcmp(e, ".gz")   ? "gzip -9 > '%s'"
-             : e && !strcmp(e, ".xz") ? "xz -6 > '%s'"
-                                      : "cat > '%s'",
-             out_name);
-    out = popen(cmd, "w");
+    mt_grow();
+    out = out_name ? fopen(out_name, "w") : fdopen((int)out_fd, "w");
+    if (!out) {
+        fprintf(stderr, "pgrec: the trace cannot be written; check its folder\n");
+        finished = 1;
+        kill(getpid(), SIGTERM);
+        return;
+    }
     static char buf[1 << 20];
     setvbuf(out, buf, _IOFBF, sizeof buf);
     fprintf(out,
@@ -701,7 +731,7 @@ static void on_tb(unsigned vcpu, void *u)
                 exception(v, ip);
                 break;
             }
-    if (n_fetch + n_read + n_write >= limit)
+    if (n_fetch + n_read + n_write >= limit || ferror_unlocked(out))
         finish();
 }
 
@@ -850,11 +880,13 @@ static int number(const char *key, const char *text, uint64_t *value)
 static int option(const char *key, const char *value)
 {
     if (!strcmp(key, "out")) {
-        if (!*value || strchr(value, '\'')) {
-            fprintf(stderr, "pgrec: out=%s is not a file name without quotes\n", value);
+        if (!*value) {
+            fprintf(stderr, "pgrec: out= names no file\n");
             return -1;
         }
         out_name = strdup(value);
+    } else if (!strcmp(key, "fd")) {
+        return number(key, value, &out_fd);
     } else if (!strcmp(key, "limit")) {
         return number(key, value, &limit);
     } else if (!strcmp(key, "ram")) {
@@ -873,7 +905,7 @@ static int option(const char *key, const char *value)
             }
         meta = strdup(value);
     } else {
-        fprintf(stderr, "pgrec: %s is not an option; there are out, limit, ram, fetch and meta\n", key);
+        fprintf(stderr, "pgrec: %s is not an option; there are out, fd, limit, ram, fetch and meta\n", key);
         return -1;
     }
     return 0;
@@ -893,6 +925,12 @@ EXPORT int qemu_plugin_install(qid id, const void *info, int argc, char **argv)
         if (option(argv[i], v))
             return -1;
     }
+    if (!out_name && !out_fd) {
+        fprintf(stderr, "pgrec: out=FILE is missing\n");
+        return -1;
+    }
+    if (out_fd) /* nobody is left to read the trace when the parent has ended */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
     qemu_plugin_register_vcpu_tb_trans_cb(id, light_tb_trans);
     qemu_plugin_register_atexit_cb(id, at_exit, NULL);
     return 0;

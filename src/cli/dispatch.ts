@@ -16,6 +16,7 @@ says what each one paid: page walks and the references in them, TLB hits, VM exi
   nestwalk schema            configuration keys, as JSON Schema or as a list
   nestwalk trace info FILE   what a trace holds
   nestwalk trace convert     any trace to nestwalk's own format
+  nestwalk trace record      records a Linux guest, or a program
 
   nestwalk COMMAND --help    options and examples of a command
   nestwalk --version
@@ -85,7 +86,7 @@ function inOneLine(text: string): string {
 }
 
 /** Errors that say what is wrong in a sentence of their own. */
-const SPOKEN = ["TraceError", "ReplayError", "ConfigError"];
+const SPOKEN = ["TraceError", "ReplayError", "ConfigError", "RecordError"];
 
 function sentence(error: unknown): string {
   if (error instanceof UsageError || error instanceof FailureError) return error.message;

@@ -18,13 +18,14 @@ tells them by their content, never by their name.
   nestwalk trace merge OUT IN...  several programs as one guest
   nestwalk trace stat FILE        reuse distances and working sets, as JSON
   nestwalk trace synth NAME       a made trace: generators with a seed
+  nestwalk trace record           a trace of commands or a program of yours
   nestwalk trace formats          what can be read
 
   nestwalk trace COMMAND --help   options and examples of a command
 
 Examples
   nestwalk trace info traces/sqlite.nwt
-  nestwalk trace convert guest.pgrec.gz guest.nwt
+  nestwalk trace record -o t.nwt -- 'seq 1 50000 | sort -rn | uniq -c'
 `;
 
 type Action = (args: readonly string[], io: Io) => Promise<number>;
@@ -40,6 +41,7 @@ const actions: Record<string, () => Promise<Action>> = {
   merge: async () => (await import("./trace-convert.js")).mergeCommand,
   stat: async () => (await import("./trace-stat.js")).statCommand,
   synth: async () => (await import("./trace-synth.js")).synthCommand,
+  record: async () => (await import("./trace-record.js")).recordCommand,
   formats: async () => (await import("./trace-formats.js")).formatsCommand,
 };
 
