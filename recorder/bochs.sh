@@ -8,7 +8,7 @@ COMMANDS are for the guest's shell (busybox sh) and run from its start; the wind
 `xchg %bx,%bx`, as `vmix magic` does. Booting takes about 20 s, then 0.1 to 0.2 million accesses a second.
 Needs: apt-get install gcc libc6-dev bochs isolinux syslinux-common xorriso busybox-static cpio faketime
 
-  -o FILE        the trace (trace.pgrec.gz)
+  -o FILE        the trace (trace.pgrec.gz); nestwalk trace convert makes a .nwt file of it
   -n ACCESSES    end after so many fetches, reads and writes (1000000)
   -s STEPS       end after so many steps of the debugger at the latest (two for each access)
   -m MIB         RAM of the guest (128)
@@ -18,17 +18,102 @@ Needs: apt-get install gcc libc6-dev bochs isolinux syslinux-common xorriso busy
                  guest's RAM is read through the kernel's tables. sync_regs will do (0xffffffff81a05110 in
                  6.1.0-56-cloud-amd64; otherwise see /proc/kallsyms of a guest booted with nokaslr)
   -i "PROGRAMS"  programs to copy into the guest, by name or path
-  -k VMLINUZ     kernel; otherwise Debian's linux-image-cloud-amd64, kept in $PGREC_CACHE or ~/.cache/pgrec
+  -k VMLINUZ     kernel; otherwise Debian's linux-image-cloud-amd64, kept in ~/.cache/nestwalk
   -t TEXT        title in the trace's header
 
 There is no randomness: the same file on every run.
 USAGE
 }
 set -e
-kernel=
+umask 022 # the file modes are part of the guest's initramfs
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=guest.sh
-. "$here/guest.sh"
+kernel=
+
+fail() {
+  echo "${0##*/}: $*" >&2
+  exit 1
+}
+
+# need PROGRAM PACKAGE ...: fails with one sentence that names the missing programs and their packages.
+need() {
+  local absent=() packages=()
+  while [ $# -gt 0 ]; do
+    if [ ! -e "$1" ] && ! type -P "$1" >/dev/null; then
+      absent+=("$1")
+      packages+=("$2")
+    fi
+    shift 2
+  done
+  [ ${#absent[@]} -eq 0 ] || fail "${absent[*]} missing; apt-get install ${packages[*]}"
+}
+
+# number OPTION VALUE
+number() {
+  [[ $2 =~ ^[1-9][0-9]*$ ]] || fail "$1 takes a number above 0, not '$2'"
+}
+
+# output FILE: FILE can be written and goes through the shell as it is.
+output() {
+  [ -d "$(dirname "$1")" ] || fail "the folder of $1 does not exist; create it first"
+  rm -f "$1"
+}
+
+# text VALUE: becomes part of a JSON string.
+text() {
+  [[ $1 != *[\"\\]* && $1 != *$'\n'* ]] || fail "-t takes a text without quotes, backslashes and line feeds"
+}
+
+# find_kernel PATH: sets kernel to PATH or, when that is empty, to Debian's cloud kernel, fetched once.
+find_kernel() {
+  kernel=$1
+  if [ -n "$kernel" ]; then
+    [ -f "$kernel" ] || fail "the kernel $kernel does not exist; check -k"
+    return
+  fi
+  local cache=${XDG_CACHE_HOME:-$HOME/.cache}/nestwalk package folder
+  mkdir -p "$cache"
+  kernel=$(find "$cache" -maxdepth 1 -name 'vmlinuz-*cloud*' | sort -V | tail -1)
+  [ -z "$kernel" ] || return 0
+  need dpkg dpkg apt-get apt
+  package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image/ { print $2; exit }')
+  [ -n "$package" ] || fail "the package linux-image-cloud-amd64 is not known here; apt-get update, or name a kernel with -k"
+  folder=$(mktemp -d)
+  (cd "$folder" && apt-get download "$package" >/dev/null 2>&1 && dpkg -x linux-image-*.deb . && cp boot/vmlinuz-* "$cache") ||
+    fail "the kernel package $package cannot be downloaded; check the network, or name a kernel with -k"
+  rm -rf "$folder"
+  kernel=$(find "$cache" -maxdepth 1 -name 'vmlinuz-*cloud*' | sort -V | tail -1)
+}
+
+# copy_program FILE ROOT: a program and the libraries it is linked with.
+copy_program() {
+  local library
+  cp -L "$1" "$2/usr/bin/$(basename "$1")"
+  { ldd "$1" 2>/dev/null || true; } | grep -oE '/[^ ]+' | while read -r library; do
+    mkdir -p "$2$(dirname "$library")"
+    cp -n -L "$library" "$2$library" 2>/dev/null || true
+  done
+}
+
+# program NAME: the path of a program that may be copied into the guest.
+program() {
+  local file
+  file=$(PATH=/usr/bin:/bin:/usr/sbin:/sbin:/usr/games type -P "$1" 2>/dev/null) && [ -f "$file" ] && echo "$file"
+}
+
+# copy_named "NAMES" ROOT: the programs of -i, all of which must exist.
+copy_named() {
+  local name file
+  for name in $1; do
+    file=$(program "$name") || fail "the program $name of -i does not exist; install or build it"
+    copy_program "$file" "$2"
+  done
+}
+
+# pack ROOT: the folder as an initramfs on stdout. Equal content gives equal bytes.
+pack() {
+  (cd "$1" && find . -exec touch -hd @0 {} + &&
+    find . | LC_ALL=C sort | cpio -o -H newc --reproducible -R +0:+0 2>/dev/null | gzip -n9)
+}
 
 out=trace.pgrec.gz accesses=1000000 steps='' ram=128 cpu=corei7_haswell_4770
 arguments='' breakpoint='' programs='' vmlinuz='' title=''
@@ -85,7 +170,7 @@ $commands
 poweroff -f
 INIT
 chmod +x "$root/init"
-pack "$root" 9 > "$work/iso/initrd.gz"
+pack "$root" > "$work/iso/initrd.gz"
 cp "$kernel" "$work/iso/vmlinuz"
 cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 "$work/iso/"
 cat > "$work/iso/isolinux.cfg" <<CFG

@@ -212,9 +212,9 @@ function guestOf(parsed: Parsed): (context: RecordContext) => Promise<Recording>
     ramMiB: mebibytes(text("memory")),
     cpu: cpu ?? `max,la57=${fiveLevel ? "on" : "off"},erms=off`,
     kernelArguments: [
-      text("kernel-args") ?? "",
       pti === undefined ? "" : `pti=${pti}`,
       thp === undefined ? "" : `transparent_hugepage=${thp}`,
+      text("kernel-args") ?? "",
     ]
       .filter((part) => part !== "")
       .join(" "),

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import type { Readable } from "node:stream";
+import { PassThrough, pipeline, type Readable } from "node:stream";
 import { RecordError } from "./error.js";
 import type { Env } from "./tools.js";
 
@@ -13,9 +13,11 @@ export interface Ending {
 
 export interface ChildOptions {
   env: Env;
+  /** Ends the process when it is aborted. */
+  signal: AbortSignal;
   cwd?: string;
-  /** Standard input: nothing, bytes, or the caller's own. */
-  input?: "none" | "own" | Uint8Array;
+  /** Standard input: nothing, or the caller's own. */
+  input?: "none" | "own";
   /** Standard output and error are the caller's own rather than kept. */
   outputs?: "own" | "kept";
   /** A further descriptor, 3, to be read as `Child.trace`. */
@@ -28,20 +30,17 @@ export class Child {
   stdout = "";
   stderr = "";
   readonly ended: Promise<Ending>;
+  /** What it writes to descriptor 3. */
+  readonly trace = new PassThrough({ highWaterMark: 1 << 20 });
   readonly #process: ChildProcess;
 
   constructor(file: string, args: readonly string[], options: ChildOptions) {
-    const { env, cwd, input = "none", outputs = "kept", trace = false } = options;
+    const { env, signal, cwd, input = "none", outputs = "kept", trace = false } = options;
     const out = outputs === "own" ? "inherit" : "pipe";
     this.#process = spawn(file, args, {
       env: env as NodeJS.ProcessEnv,
       ...(cwd === undefined ? {} : { cwd }),
-      stdio: [
-        input === "none" ? "ignore" : input === "own" ? "inherit" : "pipe",
-        out,
-        out,
-        ...(trace ? ["pipe" as const] : []),
-      ],
+      stdio: [input === "none" ? "ignore" : "inherit", out, out, ...(trace ? ["pipe" as const] : [])],
     });
     const child = this.#process;
     this.ended = new Promise((resolve, reject) => {
@@ -50,22 +49,19 @@ export class Child {
       );
       child.once("close", (code, signal) => resolve({ code, signal }));
     });
-    this.ended.catch(() => {});
+    const stop = () => this.kill();
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop, { once: true });
+    this.ended.catch(() => {}).then(() => signal.removeEventListener("abort", stop));
     child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.stdout = (this.stdout + text).slice(-TAIL_CHARACTERS);
     });
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.stderr = (this.stderr + text).slice(-TAIL_CHARACTERS);
     });
-    if (input instanceof Uint8Array) {
-      child.stdin!.on("error", () => {});
-      child.stdin!.end(input);
-    }
-  }
-
-  /** What it writes to descriptor 3. */
-  get trace(): Readable {
-    return this.#process.stdio[3] as Readable;
+    // At once: what nobody reads by the end of a process is lost.
+    const source = child.stdio[3] as Readable | undefined;
+    if (source) pipeline(source, this.trace, () => this.trace.end());
   }
 
   /** Ends it at once. */
@@ -78,19 +74,13 @@ export class Child {
 export async function run(
   file: string,
   args: readonly string[],
-  options: { env: Env; cwd?: string; input?: Uint8Array; signal: AbortSignal; failed: string },
+  options: { env: Env; cwd?: string; signal: AbortSignal; failed: string },
 ): Promise<string> {
-  const { signal, failed, ...rest } = options;
+  const { failed, ...rest } = options;
   const child = new Child(file, args, rest);
-  const stop = () => child.kill();
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    const { code } = await child.ended;
-    if (code !== 0) throw new RecordError(`${failed}${lastWords(file, child.stderr || child.stdout)}`);
-    return child.stdout;
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
+  const { code } = await child.ended;
+  if (code !== 0) throw new RecordError(`${failed}${lastWords(file, child.stderr || child.stdout)}`);
+  return child.stdout;
 }
 
 /** The last line or lines that a program left, for a message. */

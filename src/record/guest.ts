@@ -1,4 +1,6 @@
+import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { cacheFolder, compiled } from "./cache.js";
 import { Child, lastWords, run } from "./child.js";
 import { RecordError } from "./error.js";
@@ -34,8 +36,8 @@ const NEEDS: readonly Need[] = [
   { name: "qemu-system-x86_64", package: "qemu-system-x86" },
   { name: "gcc", package: "gcc" },
   { name: "/usr/include/stdlib.h", package: "libc6-dev" },
-  { name: "/bin/busybox", package: "busybox-static" },
-  { name: "/usr/bin/dash", package: "dash" },
+  { name: "busybox", package: "busybox-static" },
+  { name: "dash", package: "dash" },
   { name: "ldd", package: "libc-bin" },
   { name: "gzip", package: "gzip" },
 ];
@@ -67,12 +69,16 @@ export async function recordGuest(options: GuestOptions, context: RecordContext)
   const { commands, prepare, programs } = options;
   const initrd = await makeInitramfs({ commands, prepare, programs, mark }, work, env, signal);
   const { cpu, kernelArguments } = machine(options);
+  const consoleFile = join(work, "console");
+  const console = () => (existsSync(consoleFile) ? readFileSync(consoleFile, "utf8") : "");
   say(`booting Linux ${kernel.version} in QEMU ${qemu}`);
   const child = new Child(
     "qemu-system-x86_64",
     [
       ...["-accel", "tcg", "-cpu", cpu, "-smp", "1", "-m", String(options.ramMiB)],
-      ...["-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio"],
+      ...["-nographic", "-no-reboot", "-nodefaults"],
+      // To a file, which is always ready: a pipe that is full would delay the guest, and change what is recorded.
+      ...["-serial", `file:${comma(consoleFile)}`],
       ...["-icount", "shift=0,sleep=off", "-seed", "1", "-rtc", "base=2024-01-01,clock=vm"],
       ...[
         "-kernel",
@@ -83,23 +89,22 @@ export async function recordGuest(options: GuestOptions, context: RecordContext)
         `console=ttyS0 quiet panic=-1 ${kernelArguments}`,
       ],
       "-plugin",
-      `${plugin.replaceAll(",", ",,")},fd=3,limit=${options.accesses},ram=${options.ramMiB},fetch=${options.fetch}`,
+      `${comma(plugin)},fd=3,limit=${options.accesses},ram=${options.ramMiB},fetch=${options.fetch}`,
     ],
-    { env, trace: true },
+    { env, signal, trace: true },
   );
   return recordedBy(child, {
     timeout: options.timeout,
-    context,
     nothing: () =>
-      `nothing was recorded: the guest ended before its commands began${lastWords("the guest", child.stdout, 3) || lastWords("QEMU", child.stderr)}`,
+      `nothing was recorded: the guest ended before its commands began${lastWords("the guest", console(), 3) || lastWords("QEMU", child.stderr)}`,
     broke: () => `the guest broke off in the middle of the recording${lastWords("QEMU", child.stderr)}`,
-    remarks: () => remarks(child.stdout),
+    remarks: () => remarks(console()),
     recorded: {
       guest: `Linux, 1 vCPU, with the programs of ${await hostName()}`,
       kernel: kernel.version,
       recorder: `pgrec, a TCG plugin for qemu-system-x86_64 ${qemu}`,
       cpu: `QEMU TCG ${cpu}`,
-      pageSizePolicy: `kernel arguments: ${kernelArguments || "none"}`,
+      pageSizePolicy: `kernel arguments: ${kernelArguments.trim() || "none"}`,
       ramMiB: options.ramMiB,
       notes: [
         "-icount shift=0: an instruction takes 1 ns",
@@ -112,12 +117,15 @@ export async function recordGuest(options: GuestOptions, context: RecordContext)
   });
 }
 
+/** A path within an option of QEMU. */
+const comma = (path: string) => path.replaceAll(",", ",,");
+
 function machine({ cpu, kernelArguments, deterministic }: GuestOptions): {
   cpu: string;
   kernelArguments: string;
 } {
   if (!deterministic) return { cpu, kernelArguments };
-  return { cpu: `${cpu},rdrand=off`, kernelArguments: `${kernelArguments} nokaslr norandmaps`.trim() };
+  return { cpu: `${cpu},rdrand=off`, kernelArguments: `${kernelArguments} nokaslr norandmaps` };
 }
 
 /** Of which version QEMU is, and which version of its plugin interface it takes (include/plugins/qemu-plugin.h). */

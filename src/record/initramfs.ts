@@ -8,6 +8,12 @@ import { type Env, findProgram } from "./tools.js";
 /** Where programs for the guest are looked for, whatever PATH says: the guest depends on the machine only. */
 const PROGRAM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin:/usr/games";
 
+/** What init needs. */
+const ESSENTIAL = [
+  ["busybox", "bin/busybox"],
+  ["dash", "usr/bin/dash"],
+] as const;
+
 export interface Guest {
   /** Shell commands that run in the window. */
   commands: string;
@@ -32,12 +38,13 @@ export async function makeInitramfs(
   const tree = new Tree();
   for (const folder of ["bin", "proc", "sys", "dev", "tmp", "usr/bin", "root", "lib", "lib64"])
     tree.folder(folder);
-  const busybox =
-    (await findProgram("/bin/busybox", undefined)) ?? (await findProgram("busybox", PROGRAM_PATH))!;
-  await tree.copy(busybox, "bin/busybox");
-  await tree.libraries(busybox, env, signal);
+  for (const [name, to] of ESSENTIAL) {
+    const file = (await findProgram(name, env.PATH))!;
+    await tree.copy(file, to);
+    await tree.libraries(file, env, signal);
+  }
   await tree.copy(mark, "bin/pgmark");
-  const words = new Set(["dash", ...`${commands} ${prepare}`.split(/[^A-Za-z0-9_./+-]+/)]);
+  const words = new Set(`${commands} ${prepare}`.split(/[^A-Za-z0-9_./+-]+/));
   for (const word of words) {
     const file = await findProgram(word || ".", PROGRAM_PATH);
     if (file !== undefined) await tree.program(file, word, env, signal);

@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { cutTrace } from "../trace/tools/cut.js";
 import { cacheFolder, compiled } from "./cache.js";
-import { Child, type Ending } from "./child.js";
+import { Child, type Ending, run } from "./child.js";
 import { RecordError } from "./error.js";
 import { qemuVersion } from "./guest.js";
 import { type RecordContext, type Recording, recordedBy } from "./recording.js";
@@ -39,16 +39,23 @@ export async function recordProgram(options: ProgramOptions, context: RecordCont
   return by === "qemu" ? withQemu(argv, options, context) : withLackey(argv, options, context);
 }
 
-async function available({ env, say }: RecordContext): Promise<ProgramRecorder> {
-  const here = async (needs: readonly Need[]) =>
-    requireTools(needs, env).then(
+async function available(context: RecordContext): Promise<ProgramRecorder> {
+  const here = (needs: readonly Need[]) =>
+    requireTools(needs, context.env).then(
       () => true,
       () => false,
     );
-  if (await here(QEMU)) return "qemu";
+  if ((await here(QEMU)) && (await takesPlugins(context))) return "qemu";
   if (!(await here(LACKEY))) return "qemu";
-  say("recording with valgrind's lackey, as qemu-x86_64 and gcc are not both installed");
+  context.say("recording with valgrind's lackey, for want of gcc and a qemu-x86_64 that takes plugins");
   return "lackey";
+}
+
+/** Debian 13 builds its qemu-x86_64 without them. */
+async function takesPlugins({ env, signal }: RecordContext): Promise<boolean> {
+  return (await run("qemu-x86_64", ["--help"], { env, signal, failed: "qemu-x86_64 does not run" })).includes(
+    "-plugin",
+  );
 }
 
 async function withQemu(
@@ -57,7 +64,11 @@ async function withQemu(
   context: RecordContext,
 ): Promise<Recording> {
   const { env, signal } = context;
-  await requireTools(QEMU, env);
+  await requireTools(QEMU, env, options.by === undefined ? ", or valgrind" : "");
+  if (!(await takesPlugins(context)))
+    throw new RecordError(
+      "the qemu-x86_64 of this machine takes no plugins; apt-get install valgrind, and leave out --recorder",
+    );
   const { version, api } = await qemuVersion("qemu-x86_64", context);
   const plugin = await compiled(
     {
@@ -71,10 +82,10 @@ async function withQemu(
   const child = new Child(
     "qemu-x86_64",
     ["-seed", "1", "-plugin", `${plugin.replaceAll(",", ",,")},fd=3,skip=${options.skip}${take}`, ...argv],
-    { env, trace: true, input: "own", outputs: "own" },
+    { env, signal, trace: true, input: "own", outputs: "own" },
   );
   return recordedBy(child, {
-    ...common(argv, options, context),
+    ...common(argv, options),
     recorded: {
       ...origin(`uvrec, a TCG plugin for qemu-x86_64 ${version}`),
       missing: ["kernel accesses", "page tables", "processes that the program starts"],
@@ -87,15 +98,15 @@ async function withLackey(
   options: ProgramOptions,
   context: RecordContext,
 ): Promise<Recording> {
-  const { env } = context;
+  const { env, signal } = context;
   await requireTools(LACKEY, env);
   const child = new Child(
     "valgrind",
     ["--tool=lackey", "--trace-mem=yes", "--basic-counts=no", "--log-fd=3", ...argv],
-    { env, trace: true, input: "own", outputs: "own" },
+    { env, signal, trace: true, input: "own", outputs: "own" },
   );
   const recording = await recordedBy(child, {
-    ...common(argv, options, context),
+    ...common(argv, options),
     from: "lackey",
     recorded: {
       ...origin("valgrind --tool=lackey"),
@@ -112,9 +123,8 @@ function origin(recorder: string) {
   return { recorder, tables: false, addresses: "virtual", pageSizes: "4k" } as const;
 }
 
-function common([program]: readonly string[], { timeout }: ProgramOptions, context: RecordContext) {
+function common([program]: readonly string[], { timeout }: ProgramOptions) {
   return {
-    context,
     timeout,
     allowTruncated: true,
     nothing: () => `nothing was recorded: ${program} did not run; see the lines above`,

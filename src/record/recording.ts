@@ -25,7 +25,6 @@ export interface Recording {
 }
 
 export interface RecordingOptions {
-  context: RecordContext;
   recorded: Recorded;
   /** Seconds until it is given up; undefined for as long as it takes. */
   timeout: number | undefined;
@@ -41,7 +40,7 @@ export interface RecordingOptions {
 
 /** The trace that a process writes to its descriptor 3, from its first byte on. Throws RecordError when there is none. */
 export async function recordedBy(child: Child, options: RecordingOptions): Promise<Recording> {
-  const { context, timeout, allowTruncated = false } = options;
+  const { timeout, allowTruncated = false } = options;
   let timedOut = false;
   const clock =
     timeout === undefined
@@ -50,35 +49,19 @@ export async function recordedBy(child: Child, options: RecordingOptions): Promi
           timedOut = true;
           child.kill();
         }, timeout * 1000);
-  const stop = () => child.kill();
-  context.signal.addEventListener("abort", stop, { once: true });
-  const end = () => {
-    clearTimeout(clock);
-    context.signal.removeEventListener("abort", stop);
-  };
+  const end = () => clearTimeout(clock);
   const tooLong = () =>
     new RecordError(`the recording was not done after ${timeout} s; --timeout gives it longer`);
   try {
-    const parts = (child.trace as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
-    const first = await Promise.race([parts.next(), child.ended.then(() => parts.next())]);
+    const parts = bytesOf(child);
+    const first = await parts.next();
     if (first.done) {
       await child.ended;
       throw timedOut ? tooLong() : new RecordError(options.nothing());
     }
     async function* all(): AsyncGenerator<Uint8Array, void> {
-      try {
-        yield first.value as Uint8Array;
-        for (;;) {
-          const next = await parts.next();
-          if (next.done) return;
-          yield next.value;
-        }
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "ERR_STREAM_PREMATURE_CLOSE") throw error;
-      } finally {
-        // Whoever reads no further needs no more of it.
-        if (!child.trace.readableEnded) child.kill();
-      }
+      yield first.value as Uint8Array;
+      yield* parts;
     }
     const source = await openTrace(bytesOfStream("the recording", all()), {
       allowTruncated,
@@ -126,5 +109,17 @@ export async function recordedBy(child: Child, options: RecordingOptions): Promi
     end();
     child.kill();
     throw error;
+  }
+}
+
+/** What a process writes to its descriptor 3. Whoever reads no further ends the process. */
+async function* bytesOf(child: Child): AsyncGenerator<Uint8Array, void> {
+  try {
+    for await (const bytes of child.trace) yield bytes as Uint8Array;
+  } catch (error) {
+    // Its end is seen first when the process has been killed.
+    if ((error as NodeJS.ErrnoException).code !== "ERR_STREAM_PREMATURE_CLOSE") throw error;
+  } finally {
+    if (!child.trace.readableEnded) child.kill();
   }
 }

@@ -30,8 +30,8 @@ async function isProgram(path: string): Promise<boolean> {
   }
 }
 
-/** Throws RecordError with the one command that installs whatever is missing. */
-export async function requireTools(needs: readonly Need[], env: Env): Promise<void> {
+/** Throws RecordError with the one command that installs whatever is missing, or what may stand in for it. */
+export async function requireTools(needs: readonly Need[], env: Env, instead = ""): Promise<void> {
   const missing: Need[] = [];
   for (const need of needs) {
     const there = need.name.startsWith("/") ? existsSync(need.name) : await findProgram(need.name, env.PATH);
@@ -41,7 +41,9 @@ export async function requireTools(needs: readonly Need[], env: Env): Promise<vo
   const names = missing.map(({ name }) => name);
   const packages = [...new Set(missing.map((need) => need.package))].join(" ");
   const list = names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
-  throw new RecordError(`${list} ${names.length === 1 ? "is" : "are"} missing; apt-get install ${packages}`);
+  throw new RecordError(
+    `${list} ${names.length === 1 ? "is" : "are"} missing; apt-get install ${packages}${instead}`,
+  );
 }
 
 /** Throws RecordError on a machine whose programs cannot be recorded. */
