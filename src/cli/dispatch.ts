@@ -86,7 +86,7 @@ function inOneLine(text: string): string {
 }
 
 /** Errors that say what is wrong in a sentence of their own. */
-const SPOKEN = ["TraceError", "ReplayError", "ConfigError", "RecordError"];
+const SPOKEN = ["TraceError", "ReplayError", "ConfigError", "RecordError", "BrowserError"];
 
 function sentence(error: unknown): string {
   if (error instanceof UsageError || error instanceof FailureError) return error.message;

@@ -18,7 +18,14 @@ import type { Result } from "../result.js";
 import { type OptionSpecs, type Parsed, parseArguments, positional } from "./arguments.js";
 import { writeHelp } from "./help.js";
 import { FailureError, type Io, mayColour, UsageError } from "./io.js";
-import { mustBeWritable, writeJson } from "./output.js";
+import {
+  checkOutputs,
+  outputOptions,
+  outputOptionsHelp,
+  outputsOf,
+  takesStdout,
+  writeOutputs,
+} from "./outputs.js";
 import { startProgress } from "./progress.js";
 import { inputOptions, inputOptionsHelp, openInput } from "./trace-input.js";
 
@@ -30,7 +37,7 @@ const options: OptionSpecs = {
   "host-page": { type: "string" },
   config: { type: "string" },
   set: { type: "string", multiple: true },
-  json: { type: "string" },
+  ...outputOptions,
   quiet: { type: "boolean", short: "q" },
   warmup: { type: "string" },
   interval: { type: "string" },
@@ -45,7 +52,7 @@ export const replayOptionsHelp = `  --cpu PRESET         CPU to model (default s
   --warmup N           replay the first N accesses without counting them: TLBs and tables fill
   --interval N         give the figures by interval too: N accesses, or markers, which ends one
                        at each marker of the trace; in the JSON, as intervals
-  --json FILE          write the result as JSON; - writes it, and nothing else, to stdout
+${outputOptionsHelp}
   -q, --quiet          no table and no progress line
   --core simd|scalar   build of the core (default: simd where the engine has it); same results
 
@@ -77,9 +84,9 @@ export async function replayCommand(
   const configs = await machines(command, parsed);
   const warmup = warmupOf(text(parsed, "warmup"));
   const intervals = intervalsOf(text(parsed, "interval"));
-  const json = text(parsed, "json");
+  const outputs = outputsOf(parsed);
   const quiet = parsed.values.quiet === true;
-  if (json !== undefined && json !== "-") await mustBeWritable(json);
+  await checkOutputs(outputs);
 
   const trace = await openInput(TRACE, parsed);
   const progress = startProgress(io, configs.length, quiet);
@@ -97,10 +104,11 @@ export async function replayCommand(
     progress.end();
   }
   /* Before the table: whoever reads that may stop early. */
-  if (json !== undefined) await writeJson(io, json, result);
-  if (!quiet && json !== "-") {
+  await writeOutputs(io, outputs, result);
+  if (!quiet && !takesStdout(outputs)) {
     const paint = mayColour(io, io.stdout) ? ansi : plain;
     const lines = comparisonTable(result, { width: io.stdout.columns, paint });
+    if (outputs.html !== undefined) lines.push("", `Report: ${printable(outputs.html)}`);
     io.stdout.write(`${lines.join("\n")}\n`);
   }
   if (trace.truncated) {

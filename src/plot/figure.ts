@@ -17,6 +17,8 @@ export interface Figure {
   id: string;
   /** What is seen, in one sentence. */
   title: string;
+  /** Of what, or how to read it. */
+  subtitle?: string;
   /** Text alternative. */
   alt: string;
   table: Table;
@@ -84,6 +86,7 @@ export function framed(draft: Draft, options: FigureOptions): Figure {
   return {
     id,
     title: draft.title,
+    ...(draft.subtitle === undefined ? {} : { subtitle: draft.subtitle }),
     alt,
     table,
     data,

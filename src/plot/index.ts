@@ -38,6 +38,8 @@ export {
 export { type LinesDraft, linesFigure, type PlottedSeries } from "./lines.js";
 export type { XAxis } from "./panels.js";
 export { referencesFoundFigure } from "./references-found.js";
+export { commandOf } from "./report/command.js";
+export { type ReportContent, type ReportSweep, reportFigures, reportHtml } from "./report/report.js";
 export { resultFigures, uniqueIds } from "./result-figures.js";
 export { machineNames } from "./series.js";
 export {

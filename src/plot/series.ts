@@ -49,7 +49,7 @@ function sayKey(key: string, value: string): string {
 }
 
 /** What a configuration says, by path. */
-function leavesOf(value: unknown, path = "", into = new Map<string, string>()): Map<string, string> {
+export function leavesOf(value: unknown, path = "", into = new Map<string, string>()): Map<string, string> {
   if (typeof value === "object" && value !== null)
     for (const [key, part] of Object.entries(value))
       leavesOf(part, path === "" ? key : `${path}.${key}`, into);

@@ -1,0 +1,140 @@
+import { stat } from "node:fs/promises";
+import { resolve } from "node:path";
+import { csvParts, hasIntervalRows, intervalRowsOf, type LongRow, parquetOf, rowsOf } from "../data/index.js";
+import type { ReportSweep } from "../plot/index.js";
+import type { Result } from "../result.js";
+import type { OptionSpecs, Parsed } from "./arguments.js";
+import { FailureError, type Io, stopIfInterrupted, UsageError } from "./io.js";
+import { mustBeWritable, writeFile, writeJson } from "./output.js";
+
+/** Where a result goes besides the table. */
+
+export const outputOptions = {
+  json: { type: "string" },
+  csv: { type: "string" },
+  parquet: { type: "string" },
+  html: { type: "string" },
+  png: { type: "string" },
+} as const satisfies OptionSpecs;
+
+export const outputOptionsHelp = `  --json FILE          write the result as JSON; - writes it, and nothing else, to stdout
+  --html FILE          write a report: table, figures, laws, how to run it again; opens offline
+  --png DIR            draw the figures into a folder, in a real browser (playwright-core and a
+                       Chromium; CHROMIUM names one)
+  --csv FILE           write every figure in a row of its own; - writes to stdout. Intervals go
+                       to FILE with .intervals before its extension
+  --parquet FILE       the same rows as a Parquet file`;
+
+export interface Outputs {
+  json?: string;
+  csv?: string;
+  parquet?: string;
+  html?: string;
+  png?: string;
+}
+
+type Kind = keyof Outputs;
+const KINDS = Object.keys(outputOptions) as Kind[];
+/** Those that standard output can take. */
+const TEXTS: readonly Kind[] = ["json", "csv"];
+
+/** What the command line asks for. Throws UsageError for what cannot be together. */
+export function outputsOf({ values }: Parsed): Outputs {
+  const outputs: Outputs = {};
+  const taken = new Map<string, Kind>();
+  for (const kind of KINDS) {
+    const path = values[kind] as string | undefined;
+    if (path === undefined) continue;
+    if (path === "-" && !TEXTS.includes(kind))
+      throw new UsageError(
+        `--${kind} cannot go to standard output; name a ${kind === "png" ? "folder" : "file"}`,
+      );
+    const place = path === "-" ? path : resolve(path);
+    const other = taken.get(place);
+    if (other !== undefined)
+      throw new UsageError(
+        `--${other} and --${kind} both write to ${path === "-" ? "standard output" : path}; choose another place for one`,
+      );
+    taken.set(place, kind);
+    outputs[kind] = path;
+  }
+  return outputs;
+}
+
+/** Whether standard output is taken, so that no table goes there. */
+export function takesStdout(outputs: Outputs): boolean {
+  return TEXTS.some((kind) => outputs[kind] === "-");
+}
+
+/** Throws, before the work that they are to hold, for outputs that cannot be written. */
+export async function checkOutputs(outputs: Outputs): Promise<void> {
+  for (const kind of ["json", "csv", "parquet", "html"] as const) {
+    const path = outputs[kind];
+    if (path !== undefined && path !== "-") await mustBeWritable(path);
+  }
+  if (outputs.png === undefined) return;
+  const there = await stat(outputs.png).catch(() => undefined);
+  if (there !== undefined && !there.isDirectory())
+    throw new FailureError(`${outputs.png} is a file, and --png needs a folder; name another`);
+  const { launchChromium } = await import("../node/browser/chromium.js");
+  await (await launchChromium()).close();
+}
+
+/** Writes a result, or the results of a comparison with keys varied, to where they are to go; says nothing. */
+export async function writeOutputs(io: Io, outputs: Outputs, result: Result | ReportSweep): Promise<void> {
+  if (outputs.json !== undefined) await writeJson(io, outputs.json, result);
+  const settings = "points" in result ? result.points : result;
+  if (outputs.csv !== undefined) {
+    await writeCsv(io, outputs.csv, rowsOf(settings));
+    if (outputs.csv !== "-" && hasIntervalRows(settings))
+      await writeCsv(io, besides(outputs.csv, "intervals"), intervalRowsOf(settings));
+  }
+  if (outputs.parquet !== undefined) {
+    await writeParquet(outputs.parquet, rowsOf(settings), result);
+    if (hasIntervalRows(settings))
+      await writeParquet(besides(outputs.parquet, "intervals"), intervalRowsOf(settings), result);
+  }
+  stopIfInterrupted(io);
+  if (outputs.html !== undefined) {
+    const { reportHtml } = await import("../plot/index.js");
+    const { plotlySource } = await import("../node/browser/plotly.js");
+    const report = reportHtml({ result, plotly: await plotlySource() });
+    await writeFile(outputs.html, [new TextEncoder().encode(report)]);
+  }
+  if (outputs.png !== undefined) {
+    const { reportFigures } = await import("../plot/index.js");
+    const { renderPng } = await import("../node/browser/render-png.js");
+    await renderPng(reportFigures(result), outputs.png, { signal: io.signal });
+  }
+}
+
+async function writeCsv(io: Io, path: string, rows: Iterable<LongRow>): Promise<void> {
+  if (path !== "-") {
+    await writeFile(path, encoded(csvParts(rows), io));
+    return;
+  }
+  for (const part of csvParts(rows)) io.stdout.write(part);
+}
+
+function* encoded(parts: Iterable<string>, io: Io): Generator<Uint8Array, void> {
+  const encoder = new TextEncoder();
+  for (const part of parts) {
+    stopIfInterrupted(io);
+    yield encoder.encode(part);
+  }
+}
+
+async function writeParquet(
+  path: string,
+  rows: Iterable<LongRow>,
+  { nestwalk, config }: Result | ReportSweep,
+): Promise<void> {
+  await writeFile(path, [parquetOf(rows, { nestwalk, config: JSON.stringify(config) })]);
+}
+
+/** "out.csv" as "out.intervals.csv". */
+export function besides(path: string, what: string): string {
+  const dot = path.lastIndexOf(".");
+  const named = dot > path.search(/[^/\\]*$/);
+  return named ? `${path.slice(0, dot)}.${what}${path.slice(dot)}` : `${path}.${what}`;
+}
