@@ -1,27 +1,10 @@
-import type { MachineResult, Result } from "../result.js";
+import type { Intervals } from "../intervals.js";
+import type { Result } from "../result.js";
 import { counterUnit, headOf, type LongFigure, type LongRow, pointsOf, type Setting } from "./rows.js";
-
-/** Counts of a machine by interval, as a result holds them. */
-interface Sampled {
-  end: readonly number[];
-  markers?: readonly (number | null)[];
-  accesses: readonly number[];
-  workingSet: readonly number[];
-  misses: Readonly<Record<string, readonly number[] | undefined>>;
-  walks: readonly number[];
-  references: readonly number[];
-  exits: Readonly<Record<string, readonly number[]>>;
-  exitCycles: Readonly<Record<string, readonly number[]>>;
-  cycles: Readonly<Record<string, readonly number[] | undefined>>;
-}
-
-function sampledOf(machine: MachineResult): Sampled | undefined {
-  return (machine as { intervals?: Sampled }).intervals;
-}
 
 export function hasIntervalRows(results: Result | readonly Setting[]): boolean {
   return pointsOf(results).some(({ result }) =>
-    result.machines.some((m) => (sampledOf(m)?.end.length ?? 0) > 0),
+    result.machines.some(({ intervals }) => (intervals?.end.length ?? 0) > 0),
   );
 }
 
@@ -32,7 +15,7 @@ export function hasIntervalRows(results: Result | readonly Setting[]): boolean {
 export function* intervalRowsOf(results: Result | readonly Setting[]): Generator<LongRow, void> {
   for (const { at, result } of pointsOf(results)) {
     for (const [nth, machine] of result.machines.entries()) {
-      const sampled = sampledOf(machine);
+      const sampled = machine.intervals;
       if (sampled === undefined) continue;
       const head = headOf(result, machine, nth, at);
       for (const [i, end] of sampled.end.entries()) {
@@ -49,7 +32,7 @@ export function* intervalRowsOf(results: Result | readonly Setting[]): Generator
   }
 }
 
-function figuresAt(sampled: Sampled, i: number): LongFigure[] {
+function figuresAt(sampled: Intervals, i: number): LongFigure[] {
   const of = (
     group: string,
     columns: Readonly<Record<string, readonly number[] | undefined>>,

@@ -108,18 +108,18 @@ export function framed(draft: Draft, options: FigureOptions): Figure {
         ...(subtitle.length === 0 ? {} : { subtitle: { text: subtitle.map(escaped).join("<br>") } }),
       },
       showlegend: false,
+      dragmode: false,
       ...draft.layout,
     },
     config: {
       responsive: true,
       displaylogo: false,
-      displayModeBar: "hover",
-      modeBarButtonsToRemove: BUTTONS,
+      modeBarButtons: [draft.layout.dragmode ? ZOOMED : ["toImage"]],
     },
   };
 }
 
-const BUTTONS = ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"];
+const ZOOMED = ["zoom2d", "pan2d", "resetScale2d", "toImage"];
 
 /** The same figure in another theme. */
 export function withTheme(figure: Figure, theme: Theme): Figure {

@@ -1,31 +1,11 @@
+import type { Intervals } from "../intervals.js";
 import { counted, grouped } from "../report/numbers.js";
-import type { MachineResult, Result } from "../result.js";
-import { contextOf } from "./context.js";
+import type { Result } from "../result.js";
+import { brief, contextOf, listed } from "./context.js";
 import type { Cell, Figure, FigureOptions } from "./figure.js";
 import { type Panel, panelsFigure } from "./panels.js";
 import { type Series, seriesOf } from "./series.js";
 import type { SeriesStyle } from "./theme.js";
-
-/** Counts of a machine by interval, as far as they are drawn. */
-export interface Intervals {
-  /** Accesses to an interval; or each ends at a marker of the trace. */
-  every: number | "markers";
-  /** Accesses replayed up to its end. */
-  end: readonly number[];
-  /** The marker that ended it. */
-  markers?: readonly (number | null)[];
-  accesses: readonly number[];
-  workingSet: readonly number[];
-  misses: Partial<Record<"l1d" | "l1i" | "l2" | "l2i", readonly number[]>>;
-  walks: readonly number[];
-  references: readonly number[];
-  exits: Readonly<Record<string, readonly number[]>>;
-  cycles: Readonly<Record<string, readonly number[]>>;
-}
-
-function intervalsOf(machine: MachineResult): Intervals | undefined {
-  return (machine as { intervals?: Intervals }).intervals;
-}
 
 export const intervalMetrics = ["cycles", "misses", "walks", "references", "exits", "workingSet"] as const;
 export type IntervalMetric = (typeof intervalMetrics)[number];
@@ -37,6 +17,8 @@ export interface IntervalsOptions extends FigureOptions {
 
 const STANDARD: readonly IntervalMetric[] = ["cycles", "misses", "walks", "exits", "workingSet"];
 const MOST_MARKS = 30;
+/** Most steps of a line: neighbours among more intervals are drawn as one. */
+const MOST_STEPS = 1500;
 
 const TITLES: Readonly<Record<IntervalMetric, string>> = {
   cycles: "cycles per access",
@@ -88,7 +70,33 @@ export function intervalRates(intervals: Intervals, metric: IntervalMetric): num
 }
 
 export function hasIntervals({ machines }: Result): boolean {
-  return machines.some((machine) => (intervalsOf(machine)?.end.length ?? 0) > 0);
+  return machines.some(({ intervals }) => (intervals?.end.length ?? 0) > 0);
+}
+
+/** The same figures in at most `most` intervals: neighbours put together, of the working set the largest. */
+export function merged(intervals: Intervals, most: number): Intervals {
+  const each = Math.ceil(intervals.end.length / most);
+  if (each <= 1) return intervals;
+  const groups = Array.from({ length: Math.ceil(intervals.end.length / each) }, (_, i) => i * each);
+  const over = (values: readonly number[], put: (group: readonly number[]) => number) =>
+    groups.map((from) => put(values.slice(from, from + each)));
+  const sums = (values: readonly number[]) => over(values, (group) => group.reduce((a, b) => a + b, 0));
+  const all = (columns: object): Record<string, number[]> =>
+    Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, sums(values as number[])]));
+  const { markers: _, ...rest } = intervals;
+  return {
+    ...rest,
+    every: intervals.every === "markers" ? "markers" : intervals.every * each,
+    end: over(intervals.end, (group) => group.at(-1)!),
+    accesses: sums(intervals.accesses),
+    workingSet: over(intervals.workingSet, (group) => Math.max(...group)),
+    misses: all(intervals.misses),
+    walks: sums(intervals.walks),
+    references: sums(intervals.references),
+    exits: all(intervals.exits),
+    exitCycles: all(intervals.exitCycles),
+    cycles: all(intervals.cycles),
+  };
 }
 
 interface Sampled extends Series {
@@ -98,8 +106,8 @@ interface Sampled extends Series {
 /** Time series over the trace: what each interval cost and counted. Throws RangeError for a result without intervals. */
 export function intervalsFigure(result: Result, options: IntervalsOptions = {}): Figure {
   const series: Sampled[] = seriesOf(result.machines).flatMap((one) => {
-    const intervals = intervalsOf(one.machine);
-    return intervals === undefined ? [] : [{ ...one, intervals }];
+    const { intervals } = one.machine;
+    return intervals === undefined ? [] : [{ ...one, intervals: merged(intervals, MOST_STEPS) }];
   });
   const [first] = series;
   if (first === undefined)
@@ -121,8 +129,8 @@ export function intervalsFigure(result: Result, options: IntervalsOptions = {}):
   return panelsFigure(
     {
       id: "intervals",
-      title: titleOf(series, end.length, each),
-      subtitle: contextOf(result),
+      title: titleOf(series),
+      subtitle: `${contextOf(result)}; ${counted(end.length, "interval")} ${each}`,
       alt: `Time series over the trace in ${counted(end.length, "interval")} ${each}: ${metrics.map((metric) => `${TITLES[metric]}, ${series.map((one) => `${one.name} ${spread(intervalRates(one.intervals, metric))}`).join(", ")}`).join("; ")}.`,
       table: {
         columns: [
@@ -170,14 +178,9 @@ function spread(values: readonly number[]): string {
   return low === high ? say(high) : `${say(low)} to ${say(high)}`;
 }
 
-function titleOf(series: readonly Sampled[], intervals: number, each: string): string {
-  if (series.length === 1)
-    return `${series[0]!.name}: ${spread(intervalRates(series[0]!.intervals, "cycles"))} cycles per access over the trace`;
-  const dearest = Array.from({ length: intervals }, (_, i) => {
-    const costs = series.map(({ intervals: one }) => intervalRates(one, "cycles")[i] ?? 0);
-    return costs.indexOf(Math.max(...costs));
-  });
-  const times = series.map((_, s) => dearest.filter((who) => who === s).length);
-  const most = times.indexOf(Math.max(...times));
-  return `${series[most]!.name} costs most in ${times[most]} of ${counted(intervals, "interval")} ${each}`;
+function titleOf(series: readonly Sampled[]): string {
+  const peaks = series.map(
+    (one) => `${one.name} ${brief(Math.max(0, ...intervalRates(one.intervals, "cycles")))}`,
+  );
+  return `Dearest interval, cycles per access: ${listed(peaks)}`;
 }

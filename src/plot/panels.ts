@@ -78,6 +78,8 @@ export function panelsFigure(draft: PanelsDraft, options: FigureOptions): Figure
       margin: { left: 64, right, top: 36, bottom: 56 },
       layout: {
         hovermode: "closest",
+        /* A finger that scrolls the page past a narrow figure does not zoom into it. */
+        dragmode: narrow ? false : "zoom",
         xaxis: {
           title: { text: x.title },
           ...xAxis(x, panels, narrow),
@@ -210,6 +212,13 @@ function rangeOf({ lines, log }: Panel): [number, number] {
   return [Math.min(0, low * 1.08), high <= 0 ? 1 : high * 1.08];
 }
 
+/** Where a line's name belongs: its last value; of steps, which go up and down, the mean of the last tenth. */
+function endOf({ y, draw }: Line): number | undefined {
+  const values = y.filter((value): value is number => value !== null);
+  const last = values.slice(draw === "steps" ? -Math.ceil(values.length / 10) : -1);
+  return last.length === 0 ? undefined : last.reduce((a, b) => a + b, 0) / last.length;
+}
+
 /** Names of the lines at their ends, pushed apart where they would cover each other. */
 function endLabels(
   { lines, log }: Panel,
@@ -220,7 +229,7 @@ function endLabels(
   const scale = (value: number) => (log ? Math.log10(value) : value);
   const ends = lines
     .filter((line) => line.named !== false)
-    .map((line) => ({ line, y: line.y.findLast((value) => value !== null) ?? undefined }))
+    .map((line) => ({ line, y: endOf(line) }))
     .filter((end): end is { line: Line; y: number } => end.y !== undefined)
     .map(({ line, y }) => ({ line, at: ((scale(y) - scale(from)) / (scale(to) - scale(from))) * height }))
     .sort((a, b) => b.at - a.at);

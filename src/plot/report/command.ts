@@ -4,7 +4,6 @@ import type { Result } from "../../result.js";
 const OPTIONS: Readonly<Record<string, string>> = {
   hostPage: "host-page",
   pageSizes: "page-sizes",
-  intervals: "interval",
 };
 
 /** The command line that gives a result again; undefined for one that no command gave. */

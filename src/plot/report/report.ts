@@ -97,8 +97,9 @@ ${againSection(command, result, first, plotlyVersion(content.plotly))}
 <footer>Written by nestwalk ${result.nestwalk}.</footer>
 <script type="application/json" id="result">${json(result)}</script>
 <script type="application/json" id="figures">${json({
-    figures: wide.map(({ id, data, layout, config }, i) => ({
+    figures: wide.map(({ id, alt, data, layout, config }, i) => ({
       id,
+      alt,
       data,
       wide: bare(layout),
       narrow: bare(narrow[i]?.layout ?? layout),

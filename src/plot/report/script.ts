@@ -17,7 +17,14 @@ export const reportScript = `
     if (drawn.get(figure.id) === key) return;
     drawn.set(figure.id, key);
     const layout = structuredClone(width < 520 ? figure.narrow : figure.wide);
-    Plotly.react(element, figure.data, { ...layout, autosize: false, width, template: templates[theme] }, figure.config);
+    Plotly.react(element, figure.data, { ...layout, autosize: false, width, template: templates[theme] }, figure.config)
+      .then(() => {
+        element.querySelectorAll(".main-svg").forEach((svg, i) => {
+          if (i > 0) return svg.setAttribute("aria-hidden", "true");
+          svg.setAttribute("role", "img");
+          svg.setAttribute("aria-label", figure.alt);
+        });
+      });
   };
   const drawAll = (printed) => { for (const figure of figures) draw(figure, printed); };
   drawAll(paper.matches);

@@ -35,12 +35,12 @@ export function verdicts(result: Result): Html {
 
 /** A figure with its text alternative and its numbers; drawn by the report's script. */
 export function figureElement(figure: Figure, context: string): Html {
-  const { id, title, subtitle, alt, table } = figure;
+  const { id, title, subtitle, table } = figure;
   const note =
     subtitle === undefined || subtitle === context ? "" : html` <span class="muted">${subtitle}</span>`;
   return html`<figure aria-labelledby="title-${id}">
 <figcaption id="title-${id}">${title}.${note}</figcaption>
-<div class="plot" id="plot-${id}" role="img" aria-label="${alt}" style="min-height:${figure.layout.height as number}px"></div>
+<div class="plot" id="plot-${id}" style="min-height:${figure.layout.height as number}px"></div>
 <details><summary>The numbers of this figure</summary>${dataTable(table, title)}</details>
 </figure>
 `;
