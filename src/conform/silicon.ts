@@ -1,12 +1,10 @@
-import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { UsageError } from "../cli/io.js";
 import { findPreset, type MachineConfig, resolveConfig } from "../config/index.js";
 import { ablations } from "./silicon/ablations.js";
 import { columnHeader, compareColumn } from "./silicon/column.js";
+import { figureOf, type PlottedColumn, writeFigures } from "./silicon/figures.js";
 import { compareNative } from "./silicon/native.js";
-import { figureOf, type PlottedColumn } from "./silicon/plot.js";
 import { readTables } from "./silicon/tables.js";
 
 const usage = `npm run conform -- silicon DIR [--cpu NAME] [--ablate NAME] [--set key.path=value] [--only PATTERN] [--every N] [--plots DIR]
@@ -44,14 +42,15 @@ export async function conformSilicon(
   let failed = 0;
   const means: number[] = [];
   const wholeMeans: number[] = [];
-  const figures = new Map<string, PlottedColumn[]>();
+  const plotted = new Map<string, PlottedColumn[]>();
   for (const column of columns) {
     const line = compareColumn(column, config, every, whole);
     write(line.text);
     if (line.model === undefined) continue;
-    const figure = figures.get(column.experiment) ?? [];
-    figures.set(column.experiment, figure);
-    figure.push({ name: column.name, measured: column.points, model: line.model });
+    const table = line.passed === undefined ? `${column.experiment}-uncounted` : column.experiment;
+    const beside = plotted.get(table) ?? [];
+    plotted.set(table, beside);
+    beside.push({ name: column.name, measured: column.points, model: line.model });
     if (line.passed === undefined) continue;
     means.push(line.mean);
     if (line.wholeMean !== undefined) wholeMeans.push(line.wholeMean);
@@ -64,8 +63,15 @@ export async function conformSilicon(
   }
   if (columns.length === 0 && native.lines.length === 0)
     throw new UsageError(`${folder} has no table${pattern ? ` that ${values.only} matches` : ""}`);
-  for (const [name, plotted] of native.plots) figures.set(name, plotted);
-  await writePlots(values.plots, config.cpu, figures);
+  const machineName = values.ablate === undefined ? values.cpu : `${values.cpu}-${values.ablate}`;
+  const tables = [...plotted].map(([table, columns]) => ({
+    id: `${table}-${machineName}`,
+    subject: `${table} on ${machineName}`,
+    unit: table === "exp2t" ? "Regions (N)" : "Nodes of the chase (N)",
+    columns,
+  }));
+  const unwritten = await writeFigures(values.plots, [...tables, ...native.plots].map(figureOf));
+  if (unwritten !== undefined) write(`${unwritten}\n`);
   if (means.length > 0)
     write(
       `mean error of ${means.length} columns: ${average(means)} %${without(values.ablate, wholeMeans)}\n`,
@@ -116,12 +122,4 @@ function machine(cpu: string, ablate: string | undefined, set: readonly string[]
     throw new UsageError(`no ablation "${ablate}": ${Object.keys(ablations).join(", ")}`);
   const format = findPreset(cpu).values.vendor.value === "intel" ? "ept" : "npt";
   return resolveConfig({ cpu, set: ["technique=nested", `format=${format}`, ...without, ...set] });
-}
-
-async function writePlots(folder: string, cpu: string, figures: Map<string, PlottedColumn[]>): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  for (const [experiment, columns] of figures) {
-    const figure = figureOf(`${experiment}, ${cpu}: measured and modelled`, columns);
-    await writeFile(join(folder, `${experiment}-${cpu}.json`), `${JSON.stringify(figure)}\n`);
-  }
 }

@@ -2,8 +2,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { presetNames, resolveConfig } from "../../config/index.js";
 import { compareKnees, errorsOf } from "./errors.js";
+import type { PlottedTable } from "./figures.js";
 import { type LatencyCurve, latencies, latencyCurves, presetOfChip, type Test } from "./latency.js";
-import type { PlottedColumn } from "./plot.js";
 
 /** The CPUs of instlat.csv: where the curves bend, and what translation costs. */
 
@@ -22,7 +22,7 @@ export interface Line {
 
 export interface NativeReport {
   lines: Line[];
-  plots: Map<string, PlottedColumn[]>;
+  plots: PlottedTable[];
 }
 
 async function textOf(folder: string): Promise<string | undefined> {
@@ -38,7 +38,7 @@ export async function compareNative(
   only: (label: string) => boolean,
   set: readonly string[],
 ): Promise<NativeReport> {
-  const report: NativeReport = { lines: [], plots: new Map() };
+  const report: NativeReport = { lines: [], plots: [] };
   const text = await textOf(folder);
   if (text === undefined) return report;
   const curves = latencyCurves(text);
@@ -73,12 +73,7 @@ function quieter(a: LatencyCurve, b: LatencyCurve): LatencyCurve {
   return { ...a, points };
 }
 
-function bends(
-  curve: LatencyCurve,
-  preset: string,
-  set: readonly string[],
-  plots: Map<string, PlottedColumn[]>,
-): Line {
+function bends(curve: LatencyCurve, preset: string, set: readonly string[], plots: PlottedTable[]): Line {
   const config = resolveConfig({ cpu: preset, set: [...set] });
   const reach = config.tlb.l2.reduce((sum, a) => sum + (a.pages.includes("4k") ? 4 * a.entries : 0), 0);
   const measured = curve.points.filter((p) => p.n <= KNEE_REACHES * reach);
@@ -90,7 +85,12 @@ function bends(
     measured.map((p) => p.n),
     config,
   );
-  plots.set(`instlat-${preset}`, [{ name: `${curve.test} ${curve.stride}`, measured, model: points }]);
+  plots.push({
+    id: `instlat-${preset}`,
+    subject: `${curve.test} every ${curve.stride} bytes on ${preset}`,
+    unit: "Working set in KiB",
+    columns: [{ name: curve.test, measured, model: points }],
+  });
   const errors = errorsOf(measured, points);
   const knees = compareKnees(measured, points);
   const passed = knees.met.length === knees.measured.length && broken.length === 0;
