@@ -27,34 +27,49 @@ export {
   driveStoreEntry,
 } from "./drive";
 export { embedAccess, embedWalk } from "./embed/access";
+export { embedKind, embedMemoryType, embedOffset, embedRights } from "./embed/answer";
 export { embedBatch, embedBatchAddress, embedBatchMost } from "./embed/batch";
 export { embedAddress } from "./embed/block";
 export {
   embedEnter,
   embedExit,
+  embedExitAlways,
+  embedFlushed,
+  embedHostEvent,
   embedInvept,
   embedInvlpg,
   embedInvlpga,
   embedInvpcid,
   embedInvvpid,
   embedLoad,
+  embedNoRoot,
+  embedRun,
+  embedSetVpid,
   embedTlbControl,
 } from "./embed/instructions";
 export { embedSequence, embedSequenceAddress, embedSequenceMost } from "./embed/sequence";
 export {
   embedClear,
+  embedCodeLong,
   embedFlush,
   embedGetState,
+  embedHostMemory,
+  embedInstruction,
   embedLeaveExits,
+  embedRange,
   embedRead,
   embedReadGuest,
+  embedSetPat,
   embedSetState,
   embedSetVirtualization,
+  embedStored,
   embedStoreEntry,
   embedWrite,
 } from "./embed/state";
+export { embedAc, embedProbe, embedSettle, embedTranslate, translateSlow } from "./embed/translate";
 export { kernelLargeRange, kernelPlacedRange } from "./guest/kernel";
-export { finish, guestDigestHigh, guestDigestLow, start } from "./machine";
+export { finish, guestDigestHigh, guestDigestLow, heapBase, start } from "./machine";
+export { fedAddress, feedAddress } from "./mmu/feed";
 export { guestLevelsMost } from "./mmu/tags";
 export { parametersAddress } from "./parameters";
 export { accessSlow } from "./replay/access";
@@ -65,3 +80,8 @@ export { replay, stopReason } from "./replay/replay";
 export { windowAddress, windowSize } from "./replay/stream";
 export { framesReached, watchFrames } from "./replay/working-set";
 export { errorCodesAddress, tracepointsAddress } from "./tracepoints";
+
+/** Version of the interface for hosts that embed the core (scripts/abi.mjs). */
+export function abiVersion(): u32 {
+  return 1;
+}

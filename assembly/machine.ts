@@ -37,6 +37,11 @@ export function start(): void {
   if (playing) setMode(PROGRAM);
 }
 
+/** Where the core's heap begins, after its static data. */
+export function heapBase(): usize {
+  return __heap_base;
+}
+
 let digest: u64 = 0;
 
 /** Lets everything under way finish, and brings the counters up to date. */

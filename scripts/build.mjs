@@ -1,8 +1,8 @@
 /**
  * Compiles the core (AssemblyScript to WebAssembly) and the driver (TypeScript), and writes src/generated:
- * the core's bytes, and the names that the core declares (counters, parameters, exit reasons). Minifies plotly once.
+ * the core's bytes, and the names and numbers that the core declares, those of the ABI for C and Rust too. Minifies plotly once.
  *
- *   node scripts/build.mjs            everything a user needs: SIMD and scalar core, driver
+ *   node scripts/build.mjs            everything a user needs: SIMD and linear core, driver
  *   node scripts/build.mjs --debug    the debug core as well (asserts on, source map)
  *   node scripts/build.mjs --core     the cores and src/generated only
  */
@@ -10,16 +10,23 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { main as asc } from "assemblyscript/asc";
+import { abiHeader, abiRust, abiTypescript } from "./abi.mjs";
 import { declarations } from "./declarations.mjs";
 import { buildPlotly } from "./plotly.mjs";
+import { relocate, staticBytes } from "./relocate.mjs";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const flags = process.argv.slice(2);
 mkdirSync("build", { recursive: true });
 mkdirSync("src/generated", { recursive: true });
 
-for (const target of flags.includes("--debug") ? ["release", "scalar", "debug"] : ["release", "scalar"]) {
-  const { error, stderr } = await asc(["--target", target]);
+/** The compiler's text of the core that is made relocatable. */
+let text = "";
+for (const target of flags.includes("--debug") ? ["release", "linear", "debug"] : ["release", "linear"]) {
+  const writeFile = (_file, contents) => {
+    text = contents;
+  };
+  const { error, stderr } = await asc(["--target", target], target === "linear" ? { writeFile } : {});
   const said = stderr.toString().replace(/^Last converge was suboptimal.*\n/gm, "");
   if (said) process.stderr.write(said);
   if (error) {
@@ -28,14 +35,21 @@ for (const target of flags.includes("--debug") ? ["release", "scalar", "debug"] 
   }
 }
 
+const linear = relocate(text, "assembly");
+writeFileSync("build/core-linear.wasm", linear);
+
 const base64 = (file) => readFileSync(file).toString("base64");
 writeFileSync(
   "src/generated/core-bytes.ts",
-  `export const simd = "${base64("build/core.wasm")}";\nexport const scalar = "${base64("build/core-scalar.wasm")}";\n`,
+  `export const simd = "${base64("build/core.wasm")}";\nexport const linear = "${base64("build/core-linear.wasm")}";\n`,
 );
 const { version } = JSON.parse(readFileSync("package.json", "utf8"));
 writeFileSync("src/generated/version.ts", `export const version = "${version}";\n`);
 writeFileSync("src/generated/declarations.ts", declarations("assembly"));
+const needs = { staticBytes: staticBytes(linear), feedRecords: 256, feedRecordBytes: 32 };
+writeFileSync("src/generated/abi.ts", abiTypescript("assembly", needs));
+writeFileSync("build/nestwalk.h", abiHeader("assembly", needs, version));
+writeFileSync("build/nestwalk.rs", abiRust("assembly", needs, version));
 
 if (!flags.includes("--core")) {
   await buildPlotly();

@@ -1,5 +1,3 @@
-import { instantiateSync } from "@assemblyscript/loader";
-import { scalar, simd } from "./generated/core-bytes.js";
 import {
   Counter,
   counters,
@@ -9,9 +7,9 @@ import {
   structures,
   tracepoints,
 } from "./generated/declarations.js";
+import { type CoreBuild, instantiate, simdSupported } from "./instantiate.js";
 
-/** Which build of the core: both give the same results. */
-export type CoreBuild = "simd" | "scalar";
+export { type CoreBuild, simdSupported } from "./instantiate.js";
 
 /** What the core exports: numbers and addresses (assembly/index.ts). */
 export interface CoreExports {
@@ -70,35 +68,6 @@ export interface CoreExports {
 export const LEVELS = 6;
 const WALK_BUCKETS = 64;
 
-/** A small module that needs SIMD: one function of `i8x16.splat` and `i8x16.popcnt`. */
-const SIMD_PROBE = new Uint8Array([
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98,
-  11,
-]);
-
-/** Whether this engine runs the SIMD build. */
-export function simdSupported(): boolean {
-  return WebAssembly.validate(SIMD_PROBE);
-}
-
-const modules = new Map<CoreBuild, WebAssembly.Module>();
-
-function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
-  const text = atob(base64);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; ++i) bytes[i] = text.charCodeAt(i);
-  return bytes;
-}
-
-function moduleOf(build: CoreBuild): WebAssembly.Module {
-  let module = modules.get(build);
-  if (module === undefined) {
-    module = new WebAssembly.Module(bytesOf(build === "simd" ? simd : scalar));
-    modules.set(build, module);
-  }
-  return module;
-}
-
 /** Exact below 2^53, which no counter reaches in a lifetime of replay. */
 function numbers(cells: BigUint64Array): number[] {
   return Array.from(cells, Number);
@@ -108,10 +77,10 @@ function numbers(cells: BigUint64Array): number[] {
 export class Core {
   readonly exports: CoreExports;
 
-  /** `which` is a build, or a compiled module of the core (the debug build, say). */
-  constructor(which: CoreBuild | WebAssembly.Module = simdSupported() ? "simd" : "scalar") {
-    const module = which instanceof WebAssembly.Module ? which : moduleOf(which);
-    this.exports = instantiateSync(module).exports as unknown as CoreExports;
+  /** `which` is a build, a compiled module of the core (the debug build, say), or an instance's exports. */
+  constructor(which: CoreBuild | WebAssembly.Module | CoreExports = simdSupported() ? "simd" : "scalar") {
+    const isBuild = typeof which === "string" || which instanceof WebAssembly.Module;
+    this.exports = isBuild ? instantiate(which) : which;
   }
 
   /** The parameter block, to be filled before `start`. */

@@ -60,9 +60,14 @@ export class Machine {
   #before: BigUint64Array[] | undefined;
   #intervals: IntervalSampler | undefined;
 
-  constructor(config: MachineConfig, core?: CoreBuild | WebAssembly.Module) {
-    this.#core = new Core(core);
+  /** With a core that runs already, what is fed goes on from there. */
+  constructor(config: MachineConfig, core?: CoreBuild | WebAssembly.Module | Core) {
     this.#config = config;
+    if (core instanceof Core) {
+      this.#core = core;
+      return;
+    }
+    this.#core = new Core(core);
     this.#core.parameters.set(lower(config));
     this.#core.exports.start();
   }

@@ -23,7 +23,7 @@ import { embedLoad, Register } from "./instructions";
  *   load       Register   value            -                  argument: Outcome
  *   flags      EFLAGS.AC  -                -                  -
  */
-enum Operation {
+export enum Operation {
   store,
   read,
   access,

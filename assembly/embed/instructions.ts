@@ -1,3 +1,5 @@
+import { ExitReason } from "../counters";
+import { flushed, forgetFlushed } from "../mmu/feed";
 import {
   invalidateAddressOfVpid,
   invalidateAllVpids,
@@ -5,7 +7,7 @@ import {
   invalidateEverything,
   invalidateVpid,
 } from "../mmu/invalidation";
-import { hardwareControls, retag, setVirtualTags, vpid } from "../mmu/tags";
+import { eptrta, hardwareControls, retag, setVirtualTags, vpid } from "../mmu/tags";
 import { Parameter, parameter } from "../parameters";
 import * as machine from "../technique/technique";
 import * as effects from "../vcpu/effects";
@@ -26,6 +28,7 @@ import { CR3_PCID, EFER_LMA } from "../x86/control";
 import { FRAME } from "../x86/entries";
 import { fault, Outcome } from "../x86/fault";
 import { eptFormat } from "../x86/format";
+import { typesCombined } from "./answer";
 import { Cell, cell, put } from "./block";
 
 /**
@@ -50,6 +53,7 @@ function ended(outcome: Outcome): Outcome {
 
 /** MOV to CR0, CR3 or CR4, WRMSR of EFER or IA32_PKRS, WRPKRU: cell 13 into a register. */
 export function embedLoad(register: Register): Outcome {
+  forgetFlushed();
   const value = cell(Cell.value);
   if (register === Register.pkru) {
     registers.pkru = <u32>value;
@@ -88,11 +92,13 @@ export function embedLoad(register: Register): Outcome {
 
 /** INVLPG of cell 12. */
 export function embedInvlpg(): void {
+  forgetFlushed();
   if (translatable(cell(Cell.address))) machine.invlpg(cell(Cell.address));
 }
 
 /** INVPCID: bits 63:0 of the descriptor in cell 13, its address in cell 12. */
 export function embedInvpcid(type: u32): Outcome {
+  forgetFlushed();
   const descriptor = cell(Cell.value);
   if (!legalInvpcid(type, descriptor, cell(Cell.address))) return Outcome.generalProtection;
   machine.invpcid(type, <u32>(descriptor & CR3_PCID), cell(Cell.address));
@@ -101,6 +107,7 @@ export function embedInvpcid(type: u32): Outcome {
 
 /** INVVPID: bits 63:0 of the descriptor in cell 13, its address in cell 12. SDM 3C 29.4.3.1. */
 export function embedInvvpid(type: u32): Outcome {
+  forgetFlushed();
   const descriptor = cell(Cell.value);
   if (!legalInvvpid(type, descriptor, cell(Cell.address))) return Outcome.vmFail;
   const its = <u32>descriptor;
@@ -112,6 +119,7 @@ export function embedInvvpid(type: u32): Outcome {
 
 /** INVEPT: EPTP in cell 12, the reserved half of the descriptor in cell 13. SDM 3C 29.4.3.1. */
 export function embedInvept(type: u32): Outcome {
+  forgetFlushed();
   if (!legalInvept(type, cell(Cell.address), cell(Cell.value))) return Outcome.vmFail;
   invalidateEptrta(cell(Cell.address) & FRAME, type === 2);
   return Outcome.ok;
@@ -119,11 +127,13 @@ export function embedInvept(type: u32): Outcome {
 
 /** INVLPGA: the address in cell 12 under the ASID in cell 13. APM 3 INVLPGA. */
 export function embedInvlpga(): void {
+  forgetFlushed();
   if (translatable(cell(Cell.address))) invalidateAddressOfVpid(<u32>cell(Cell.value), cell(Cell.address));
 }
 
 /** TLB_CONTROL of a VMRUN: 0 nothing, 1 everything, 3 this ASID, 7 this ASID but global pages. APM 2 15.16. */
 export function embedTlbControl(control: u32): void {
+  forgetFlushed();
   if (control === 1) invalidateEverything();
   else if (control === 3 || control === 7) invalidateVpid(vpid, control === 3);
 }
@@ -133,6 +143,7 @@ export function embedTlbControl(control: u32): void {
  * (like an exit) drops what is tagged VPID 0. SDM 3C 27.2.1.1, 29.4.3.1.
  */
 export function embedEnter(): Outcome {
+  forgetFlushed();
   const eptp = cell(Cell.secondRoot);
   if (!legalEptp(eptp)) return Outcome.vmFail;
   const accessedDirty = (eptp & 0x40) !== 0;
@@ -147,6 +158,7 @@ export function embedEnter(): Outcome {
   configureSecond();
   setEptAccessedDirty(accessedDirty);
   host.root = eptp & FRAME;
+  typesCombined(true);
   const tagged = parameter(Parameter.vpid) !== 0;
   setVirtualTags(tagged ? <u32>cell(Cell.vpid) : 0, host.root);
   retag();
@@ -154,7 +166,54 @@ export function embedEnter(): Outcome {
   return Outcome.ok;
 }
 
+/**
+ * VMRUN with the nCR3 in cell 11 and the ASID in cell 14: VMfail (VMEXIT_INVALID) for an nCR3 beyond the host's physical
+ * addresses or the ASID 0. APM 2 15.5.1, 15.25.4.
+ */
+export function embedRun(): Outcome {
+  forgetFlushed();
+  const ncr3 = cell(Cell.secondRoot);
+  const asid = <u32>cell(Cell.vpid);
+  if (ncr3 >> parameter(Parameter.hostAddressBits) !== 0 || asid === 0) return Outcome.vmFail;
+  host.root = ncr3 & (host.format.levels === 3 ? 0xffff_ffe0 : FRAME);
+  const tagged = parameter(Parameter.vpid) !== 0;
+  setVirtualTags(tagged ? asid : 0, ncr3 & FRAME);
+  retag();
+  if (!tagged) invalidateVpid(0, true);
+  return Outcome.ok;
+}
+
+/** The second stage leads nowhere until the host names a root: every access is a violation of it. */
+export function embedNoRoot(): void {
+  host.root = FRAME;
+}
+
+/** Kinds of invalidation (mmu/feed.ts) that the last of these instructions made. */
+export function embedFlushed(): u32 {
+  return flushed;
+}
+
+/** The VPID or ASID in cell 14 is the current one. */
+export function embedSetVpid(): void {
+  forgetFlushed();
+  setVirtualTags(parameter(Parameter.vpid) !== 0 ? <u32>cell(Cell.vpid) : 0, eptrta);
+  retag();
+}
+
+/** The host takes memory from the model's hypervisor (1), shares it (2) or logs stores to it (3). */
+export function embedHostEvent(what: u32, gfn: u32, frames: u32): void {
+  forgetFlushed();
+  machine.hostEvent(what, gfn, frames);
+  machine.enter();
+}
+
+/** An instruction, or an interrupt, that exits under any hypervisor. */
+export function embedExitAlways(reason: u32): void {
+  machine.exitAlways(<ExitReason>reason);
+}
+
 /** A VM exit. */
 export function embedExit(): void {
+  forgetFlushed();
   if (parameter(Parameter.vpid) === 0) invalidateVpid(0, true);
 }

@@ -1,11 +1,24 @@
 import { hostAddressOf } from "../hypervisor/backing";
 import { clearMemory, read32, read64, write32, write64 } from "../memory/physical";
+import { addRange, callHost, guestBase, hosted, hostMemory, PageKind } from "../memory/ranges";
+import { forgetFlushed, startFeed } from "../mmu/feed";
 import { invalidateEverything } from "../mmu/invalidation";
+import { setPat } from "../mmu/memory-type";
+import { latchAc } from "../mmu/permission";
 import { eptrta, hardwareControls, retag, setVirtualTags, vpid } from "../mmu/tags";
 import { Parameter, parameter } from "../parameters";
 import * as machine from "../technique/technique";
 import { setCodeSegmentLong } from "../vcpu/legality";
-import { cr3, guest, registers, rootOf, selectMode, setCr3Value } from "../vcpu/registers";
+import {
+  cr3,
+  guest,
+  registers,
+  rootOf,
+  selectMode,
+  setCr3Value,
+  setInstruction,
+  setStoreBytes,
+} from "../vcpu/registers";
 import { setVeArea } from "../vcpu/virtualization-exception";
 import { SECOND_NESTED } from "../walk/dimension";
 import { host, pmlIndexNow, resetPml } from "../walk/second";
@@ -19,10 +32,40 @@ export function embedLeaveExits(yes: bool): void {
   machine.leaveExits(yes);
 }
 
+/**
+ * Memory is the host's from here on: to be called before `start`. With `calls`, addresses outside of the ranges are
+ * asked of the host's functions.
+ */
+export function embedHostMemory(calls: bool): void {
+  hostMemory();
+  if (calls) callHost();
+  startFeed();
+}
+
+/**
+ * Lays the guest-physical addresses from cell 12 to before cell 13 at `at` of linear memory. Returns false when there are
+ * sixteen ranges already.
+ */
+export function embedRange(at: usize, kind: PageKind): bool {
+  return addRange(cell(Cell.address), cell(Cell.value), at, kind);
+}
+
+/** IA32_PAT: cell 13. What is cached keeps the type that it has (SDM 3A 12.12.4). */
+export function embedSetPat(): void {
+  setPat(cell(Cell.value));
+}
+
+/** CS.L: whether code runs in 64-bit mode while EFER.LMA is set. */
+export function embedCodeLong(yes: bool): void {
+  setCodeSegmentLong(yes);
+}
+
 /** Takes the registers of cells 0 to 15 as they are, without the checks or flushes of an instruction. */
 export function embedSetState(): void {
+  forgetFlushed();
   registers.ac = cell(Cell.ac) !== 0;
   hardwareControls.ac = registers.ac;
+  latchAc(registers.ac);
   registers.pkru = <u32>cell(Cell.pkru);
   registers.pkrs = <u32>cell(Cell.pkrs);
   setCodeSegmentLong(cell(Cell.codeLong) !== 0);
@@ -95,8 +138,21 @@ export function embedWrite(bytes: u32): void {
 
 /** The guest's 8 bytes at guest-physical cell 12, into cell 13: where the machine's hypervisor has put them. */
 export function embedReadGuest(): void {
-  put(Cell.value, read64(hostAddressOf(cell(Cell.address))));
+  const gpa = cell(Cell.address);
+  put(Cell.value, read64(hosted ? guestBase + gpa : hostAddressOf(gpa)));
 }
+/** The guest has stored to guest-physical cell 12: what the hypervisor must make of it. */
+export function embedStored(): void {
+  forgetFlushed();
+  machine.entryStored(cell(Cell.address) & ~7);
+}
+
+/** Linear address of the instruction under way and the bytes that its store writes: a hypervisor that emulates it reads both. */
+export function embedInstruction(low: u32, high: u32, storeBytes: u32): void {
+  setInstruction(<u64>low | ((<u64>high) << 32));
+  setStoreBytes(storeBytes);
+}
+
 /** The guest stores the 8 bytes of cell 13 into one of its tables, at guest-physical cell 12. */
 export function embedStoreEntry(): void {
   machine.storeTableEntry(cell(Cell.address), cell(Cell.value));

@@ -1,5 +1,6 @@
 import { Counter, count } from "../counters";
 import { Map64, newMap64 } from "../memory/map64";
+import { hosted, kindOf, PageKind, setGuestBase } from "../memory/ranges";
 import { Parameter, parameter } from "../parameters";
 
 /**
@@ -38,6 +39,8 @@ export function configureBacking(isNative: bool): void {
   const room = bits - 1;
   scatterBits = room > pageShift ? min<u32>(24, room - pageShift) : 0;
   scatterMask = ((<u64>1) << scatterBits) - 1;
+  /* A host that embeds the core has its RAM in one piece: guest frames keep their order. */
+  setGuestBase(native ? 0 : firstFrame << 12);
   nextChunk = 0;
   nextTable = 0x100;
 }
@@ -76,7 +79,8 @@ export function hostFrameOf(gfn: u64): u64 {
   const within = gfn & (((<u64>1) << per) - 1);
   const first = chunks.get(chunk, u64.MAX_VALUE);
   if (first !== u64.MAX_VALUE) return first + within;
-  const unit = (firstFrame >> per) + place(nextChunk++);
+  const unit = (firstFrame >> per) + (hosted ? chunk : place(nextChunk++));
+  if (hosted && uncounted) return (unit << per) + within;
   const frame = unit << per;
   chunks.set(chunk, frame);
   owners.set(unit, chunk);
@@ -91,6 +95,7 @@ export function hostAddressOf(gpa: u64): u64 {
 /** Guest frame that a host frame holds, or all ones. */
 export function guestFrameOf(hfn: u64): u64 {
   if (native) return hfn;
+  if (hosted) return hfn - firstFrame;
   const per = pageShift - 12;
   const chunk = owners.get(hfn >> per, u64.MAX_VALUE);
   return chunk === u64.MAX_VALUE ? chunk : (chunk << per) | (hfn & (((<u64>1) << per) - 1));
@@ -100,8 +105,20 @@ export function markDevice(gfn: u64): void {
   devices.set(gfn, 1);
 }
 export function isDevice(gfn: u64): bool {
+  if (hosted) return kindOf(gfn << 12) !== PageKind.ram && !isReadOnly(gfn);
   return devices.used !== 0 && devices.has(gfn);
 }
+
+/** Memory that the guest cannot write. */
+export function isReadOnly(gfn: u64): bool {
+  return hosted && kindOf(gfn << 12) === PageKind.rom;
+}
+
+/** With `yes`, what is looked up is not given memory by it: for a probe, which has no effects. */
+export function lookOnly(yes: bool): void {
+  uncounted = yes;
+}
+let uncounted = false;
 
 /** A host frame for one of the hypervisor's own tables. */
 export function allocateTable(): u64 {

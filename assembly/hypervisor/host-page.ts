@@ -1,5 +1,6 @@
 import { newMap64 } from "../memory/map64";
-import { hostPageShift } from "./backing";
+import { hosted, isRam } from "../memory/ranges";
+import { hostPageShift, isReadOnly } from "./backing";
 
 /**
  * What the host has behind a guest page. It is a private anonymous mapping: memory that the host took away comes back
@@ -82,6 +83,7 @@ export function takePages(gfn: u64, frames: u64, shared: bool): void {
 
 /** The host gives a page for an access. */
 export function faultIn(gfn: u64, write: bool): HostPage {
+  if (isReadOnly(gfn)) return HostPage.readOnly;
   if (!anyTaken) return HostPage.writable;
   const range = gfn >> 9;
   const large = stateOf(range);
@@ -102,6 +104,7 @@ export function faultIn(gfn: u64, write: bool): HostPage {
 
 /** Whether the host has a page that may be mapped writable without more ado. */
 export function isWritable(gfn: u64): bool {
+  if (isReadOnly(gfn)) return false;
   if (!anyTaken) return true;
   const large = stateOf(gfn >> 9);
   return large === BROKEN ? states.get(gfn) === 0 : large === 0;
@@ -111,6 +114,8 @@ export function isWritable(gfn: u64): bool {
 export function hostLevelOf(gfn: u64): u32 {
   const shift = hostPageShift();
   if (shift === 12) return 1;
+  if (hosted && !isRam((gfn >> 9) << 21, 1 << 21)) return 1;
+  if (hosted && shift === 30 && !isRam((gfn >> 18) << 30, 1 << 30)) return 2;
   if (anyTaken) {
     if (ranges.get(gfn >> 9) === BROKEN) return 1;
     if (shift === 30 && brokenGigabytes.has(gfn >> 18)) return 2;

@@ -1,7 +1,9 @@
+import { exchangeHost, guestBase, hosted, placeOfHost, readHost, writeHost } from "./ranges";
+
 /**
  * Host-physical memory, as far as it holds page tables: frames appear when they are first written; every other
- * frame reads as zero. A host emulator may lay its own linear RAM under it (`mapLinear`), which then holds
- * all frames below its size.
+ * frame reads as zero. Where a host embeds the core, its memory holds the guest's frames (host.ts); the frames here
+ * are then the hypervisor's own tables only.
  *
  *   frames: open addressing, capacity a power of two, at most half full
  *   ┌───────────────┬─────────────────┐
@@ -12,8 +14,6 @@
 let capacity: u32 = 1 << 12;
 let used: u32 = 0;
 let slots: usize = 0;
-let linearBase: usize = 0;
-let linearBytes: u64 = 0;
 /** The frame looked up last: walks of one region read the same few tables again and again. */
 let recentFrame: u64 = u64.MAX_VALUE;
 let recentPage: usize = 0;
@@ -53,16 +53,15 @@ export function initMemory(): void {
   memory.fill(slots, 0, (<usize>capacity) << 4);
 }
 
-/** Lays `bytes` of linear memory at `base` under the frames from 0. */
-export function mapLinear(base: usize, bytes: u64): void {
-  linearBase = base;
-  linearBytes = bytes;
+/** Whether the address is in memory of the host that embeds the core. */
+function isHosted(address: u64): bool {
+  return hosted && address >= guestBase;
 }
 
 /** Address of a frame's 4 KiB, or 0 for a frame that was never written. */
 export function findPage(frame: u64): usize {
+  if (isHosted(frame << 12)) return placeOfHost(frame << 12);
   if (frame === recentFrame) return recentPage;
-  if (frame << 12 < linearBytes) return linearBase + <usize>(frame << 12);
   const page = <usize>load<u64>(slotOf(frame), 8);
   if (page !== 0) {
     recentFrame = frame;
@@ -108,23 +107,41 @@ export function pageOf(frame: u64): usize {
 }
 
 export function read64(address: u64): u64 {
+  if (isHosted(address)) return readHost(address & ~7, 8);
   const page = findPage(address >> 12);
   return page === 0 ? 0 : load<u64>(page + <usize>(address & 0xff8));
 }
 
 export function read32(address: u64): u64 {
+  if (isHosted(address)) return readHost(address & ~3, 4);
   const page = findPage(address >> 12);
   return page === 0 ? 0 : <u64>load<u32>(page + <usize>(address & 0xffc));
 }
 
 /** Writing zero where nothing was ever written changes nothing and takes no memory. */
 export function write64(address: u64, value: u64): void {
+  if (isHosted(address)) {
+    writeHost(address & ~7, 8, value);
+    return;
+  }
   if (value === 0 && findPage(address >> 12) === 0) return;
   store<u64>(pageOf(address >> 12) + <usize>(address & 0xff8), value);
 }
 
 export function write32(address: u64, value: u32): void {
+  if (isHosted(address)) {
+    writeHost(address & ~3, 4, value);
+    return;
+  }
   store<u32>(pageOf(address >> 12) + <usize>(address & 0xffc), value);
+}
+
+/** A locked exchange of an entry of 4 or 8 bytes; false if it is not `expected` any more. */
+export function exchangeEntry(address: u64, bytes: u32, expected: u64, value: u64): bool {
+  if (isHosted(address)) return exchangeHost(address, bytes, expected, value);
+  if (bytes === 8) write64(address, value);
+  else write32(address, <u32>value);
+  return true;
 }
 
 /** Forgets every frame. */

@@ -21,6 +21,7 @@ import {
   GUEST_PHYSICAL,
   NO_PAGING,
 } from "./context";
+import { feedAddressOf, feedEverything, feedSpace, Scope } from "./feed";
 import { guestPsc, hostPsc, nestedTlb, PagingStructureCache } from "./psc";
 import { eptrta, hardware } from "./tags";
 import { entryStage1Size, l1d, l1i, l2, l2i, TlbLevel } from "./tlb";
@@ -175,6 +176,7 @@ function scanLinear(byAddress: bool, address: u64): u32 {
 
 /** INVLPG: the page under `pcid` and global pages under any; the PCID's paging-structure cache. */
 export function invalidateAddress(vpid: u32, pcid: u32, va: u64): u32 {
+  feedAddressOf(Scope.globals, vpid, pcid, va);
   chooseLinear(vpid, pcid, true);
   return scanLinear(true, va);
 }
@@ -211,35 +213,41 @@ function removeUsed(vpid: u32, pcid: u32, va: u64, eptrta: u64): u32 {
 
 /** A #PF on `va`. SDM 3A 4.10.4.1. */
 export function invalidateFault(vpid: u32, pcid: u32, va: u64): u32 {
+  feedAddressOf(Scope.globals, vpid, pcid, va);
   return done(removeUsed(vpid, pcid, va, eptrta));
 }
 
 /** INVPCID type 0: the page under that PCID, global pages stay. */
 export function invalidateAddressOfPcid(vpid: u32, pcid: u32, va: u64): u32 {
+  feedAddressOf(0, vpid, pcid, va);
   chooseLinear(vpid, pcid, false);
   return scanLinear(true, va);
 }
 
 /** MOV CR3 that flushes, INVPCID type 1: everything of the PCID but global pages. */
 export function invalidatePcid(vpid: u32, pcid: u32): u32 {
+  feedSpace(0, vpid, pcid);
   chooseLinear(vpid, pcid, false);
   return scanLinear(false, 0);
 }
 
 /** CR4.PAE or CR4.SMEP changed: everything of the PCID, global pages too. */
 export function invalidatePcidAndGlobals(vpid: u32, pcid: u32): u32 {
+  feedSpace(Scope.globals, vpid, pcid);
   chooseLinear(vpid, pcid, true);
   return scanLinear(false, 0);
 }
 
 /** INVPCID types 2 (with global pages) and 3, changes of CR4.PGE and CR0.PG, INVVPID types 1 and 3. */
 export function invalidateVpid(vpid: u32, globals: bool): u32 {
+  feedSpace(globals ? Scope.everyPcid | Scope.globals : Scope.everyPcid, vpid, 0);
   chooseLinear(vpid, EVERY, globals);
   return scanLinear(false, 0);
 }
 
 /** INVVPID type 2: every VPID but 0. */
 export function invalidateAllVpids(): u32 {
+  feedSpace(Scope.everyVpid | Scope.everyPcid | Scope.globals, 0, 0);
   chooseLinear(EVERY, EVERY, true);
   const n = contextCount();
   for (let i: u32 = 1; i <= n; ++i) if (contextVpid(i) === 0) unchecked((doomed[i] = KEEP));
@@ -248,6 +256,7 @@ export function invalidateAllVpids(): u32 {
 
 /** INVVPID type 0, INVLPGA: what translates the address under every PCID of the VPID, global pages too. SDM 3C 29.4.3.1. */
 export function invalidateAddressOfVpid(vpid: u32, va: u64): u32 {
+  feedAddressOf(Scope.everyPcid | Scope.globals, vpid, 0, va);
   chooseLinear(vpid, EVERY, true);
   let removed = scanTlbs(true, va);
   const n = contextCount();
@@ -259,6 +268,7 @@ export function invalidateAddressOfVpid(vpid: u32, va: u64): u32 {
 
 /** INVEPT: guest-physical and combined mappings of one EPTRTA, or of all; linear mappings stay. */
 export function invalidateEptrta(eptrta: u64, all: bool): u32 {
+  feedSpace(Scope.everyVpid | Scope.everyPcid | Scope.globals, 0, 0);
   const n = contextCount();
   for (let i: u32 = 1; i <= n; ++i) {
     const its = contextEptrta(i);
@@ -278,6 +288,7 @@ function scanGuestPhysical(byAddress: bool, gpa: u64): u32 {
  * address under the current tags (SDM 3C 29.4.3.1): the retry needs no INVEPT.
  */
 export function invalidateViolation(vpid: u32, pcid: u32, eptrta: u64, gpa: u64, va: u64): void {
+  feedAddressOf(Scope.globals, vpid, pcid, va);
   const nested = nestedTlb();
   const physical = contextOf(GUEST_PHYSICAL, 0, eptrta);
   const removed =
@@ -288,6 +299,7 @@ export function invalidateViolation(vpid: u32, pcid: u32, eptrta: u64, gpa: u64,
 
 /** Everything, of everyone: power on, or contexts used up. */
 export function invalidateEverything(): u32 {
+  feedEverything();
   const n = contextCount();
   for (let i: u32 = 1; i <= n; ++i) unchecked((doomed[i] = DOOM));
   return scanLinear(false, 0) + scanGuestPhysical(false, 0);

@@ -4,6 +4,7 @@ import { host } from "../walk/second";
 import { Controls } from "../walk/translate";
 import { CR4_PKE, CR4_PKS } from "../x86/control";
 import { ANY_PCID, contextOf, forgetContexts, GUEST_PHYSICAL, NO_PAGING } from "./context";
+import { feedRights, feedSwitched } from "./feed";
 import { forgetHints } from "./hints";
 import { invalidateEverything } from "./invalidation";
 import { buildPermissions } from "./permission";
@@ -20,8 +21,14 @@ export let context: u32 = 0;
 export let globalContext: u32 = 0;
 /** Most levels of the tables that the hardware walked. */
 let levelsMost: u32 = 0;
+/** The context that the host that keeps translations of its own knows of. */
+let fedContext: u32 = 0;
 /** Bit n: protection key n may refuse an access that the permission masks allow. */
 export let keysRestricted: u32 = 0;
+
+/** What the keys were latched from. */
+let latchedPkru: u32 = 0;
+let latchedPkrs: u32 = 0;
 
 /** The registers that the permission masks were built for. */
 let maskedCr0: u64 = u64.MAX_VALUE;
@@ -32,7 +39,14 @@ let maskedPaging = false;
 export function latchKeys(): void {
   const c = hardwareControls;
   let bits: u32 = 0;
-  if (hardware.format.levels >= 4) bits = (c.cr4 & CR4_PKE ? c.pkru : 0) | (c.cr4 & CR4_PKS ? c.pkrs : 0);
+  if (hardware.format.levels >= 4) {
+    const user = c.cr4 & CR4_PKE ? c.pkru : 0;
+    const supervisor = c.cr4 & CR4_PKS ? c.pkrs : 0;
+    if (user !== latchedPkru || supervisor !== latchedPkrs) feedRights(context);
+    latchedPkru = user;
+    latchedPkrs = supervisor;
+    bits = user | supervisor;
+  }
   keysRestricted = 0;
   for (let key: u32 = 0; key < 16; ++key) {
     if ((bits >> (key << 1)) & 3) keysRestricted |= (<u32>1) << key;
@@ -64,6 +78,10 @@ export function retag(): void {
     retag();
     return;
   }
+  if (context !== fedContext) {
+    fedContext = context;
+    feedSwitched(vpid, isPaging() ? currentPcid() : 0, context);
+  }
   hardware.context = context;
   levelsMost = max(levelsMost, hardware.format.levels);
   host.context = physical;
@@ -74,6 +92,7 @@ export function retag(): void {
     maskedCr4 = hardwareControls.cr4;
     maskedPaging = paging;
     buildPermissions(maskedCr0, maskedCr4, paging);
+    feedRights(context);
   }
   latchKeys();
 }

@@ -22,12 +22,13 @@ import {
 /**
  * Data of a TLB entry. The low six bits index a permission mask (permission.ts): one shift decides an access.
  *
- *   60 ─ 58  57 ─ 55        54 ─ 52   51 ── 12     11 ─ 8  7   6  5   4   3  2  1  0
- *   type     stage-1 size   size      host frame   key     SS  G  R2  W2  D  X  U  W
+ *   60 ─ 58      57 ─ 55        54 ─ 52   51 ── 12     11 ─ 8  7   6  5   4   3  2  1  0
+ *   memory type  stage-1 size   size      host frame   key     SS  G  R2  W2  D  X  U  W
  *
  * W U X: rights of stage 1 (X already combined with stage 2). D: the leaf's dirty flag is set, a write needs no walk.
  * W2 R2: rights of stage 2. SS: a shadow-stack page. What CR0.WP, SMEP, SMAP, AC and the keys make of it is decided
- * at each access.
+ * at each access. The memory type is kept for a host that embeds the core only; in the nested TLB, with bit 62, it is
+ * that of the EPT leaf.
  */
 export const TLB_W: u64 = 1;
 export const TLB_U: u64 = 1 << 1;
@@ -41,6 +42,9 @@ export const TLB_KEY_SHIFT: u32 = 8;
 export const TLB_FRAME: u64 = 0x000f_ffff_ffff_f000;
 /** In the nested TLB: the EPT leaf's bit 63. */
 export const TLB_SUPPRESS_VE: u64 = 1 << 61;
+/** In the nested TLB: the EPT leaf's bit 6. */
+export const TLB_IGNORE_PAT: u64 = 1 << 62;
+export const TLB_TYPE_SHIFT: u32 = 58;
 export const TLB_SIZE_SHIFT: u32 = 52;
 export const TLB_STAGE1_SHIFT: u32 = 55;
 
@@ -49,6 +53,10 @@ export function entrySize(data: u64): u32 {
 }
 export function entryStage1Size(data: u64): u32 {
   return <u32>(data >> TLB_STAGE1_SHIFT) & 7;
+}
+
+export function entryType(data: u64): u32 {
+  return <u32>(data >> TLB_TYPE_SHIFT) & 7;
 }
 
 /** 4 MiB pages live where 2 MiB pages do, groups of 4 KiB pages where these do. */

@@ -71,6 +71,9 @@ export function configureAccess(): void {
 /** Where the last access that succeeded went; a `wasEmulated` one is a guest-physical address. */
 export let accessedAddress: u64 = 0;
 export let wasEmulated: bool = false;
+/** The TLB entry that it went by, and its cycles beyond a hit in the first level, without exits. */
+export let accessedEntry: u64 = 0;
+export let accessedCycles: u32 = 0;
 
 export function addressIn(data: u64, va: u64): u64 {
   const mask = ((<u64>1) << sizeShift(entrySize(data))) - 1;
@@ -104,7 +107,8 @@ function usableByShadowStack(data: u64, kind: u32, mode: u32): bool {
   return !(keyRestricted(data) && keyDenies(data, kind, mode));
 }
 
-function usable(data: u64, kind: u32, mode: u32): bool {
+/** Whether a TLB entry serves an access. */
+export function usable(data: u64, kind: u32, mode: u32): bool {
   if (mode >= MODE_SHADOW_STACK) return usableByShadowStack(data, kind, mode);
   return permits(accessClass(kind, mode), data) && !(keyRestricted(data) && keyDenies(data, kind, mode));
 }
@@ -126,7 +130,7 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
         <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))),
       );
       setHint(va >> 12, fetch, at, changetype<usize>(array));
-      finish(addressIn(data, va), va, fetch, 0, 0);
+      finish(data, addressIn(data, va), va, fetch, 0, 0);
       return Outcome.ok;
     }
     count(Counter.rightsMisses);
@@ -150,7 +154,7 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
         );
         if (second.isVictim) array.remove(at);
         fillFirst(first, va, data, fetch);
-        finish(addressIn(data, va), va, fetch, tlbCycles, 0);
+        finish(data, addressIn(data, va), va, fetch, tlbCycles, 0);
         return Outcome.ok;
       }
       count(Counter.rightsMisses);
@@ -160,9 +164,11 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
   return walkPage(va, kind, mode, first, second, tlbCycles);
 }
 
-function finish(hpa: u64, va: u64, fetch: bool, tlb: u32, walk: u32): void {
+function finish(entry: u64, hpa: u64, va: u64, fetch: bool, tlb: u32, walk: u32): void {
   accessedAddress = hpa;
+  accessedEntry = entry;
   const data = dataCaches ? dataCycles(hpa, va, fetch) : 0;
+  accessedCycles = tlb + walk + data;
   if (tlb | walk | data) delayAccess(tlb, walk, data);
 }
 
@@ -192,7 +198,7 @@ function walkPage(va: u64, kind: u32, mode: u32, first: TlbLevel, second: TlbLev
       const data = coalesces && composed.size === SIZE_4K ? coalesce(hardware) : composed.data;
       if (second.length > 0 && !second.isVictim) second.fill(va, entrySize(data), contextFor(data), data);
       fillFirst(first, va, data, fetch);
-      finish(composed.address, va, fetch, tlb, walkCycles);
+      finish(composed.data, composed.address, va, fetch, tlb, walkCycles);
       return outcome;
     }
     delayAccess(tlb, walkCycles, 0);

@@ -1,5 +1,5 @@
 import { Counter, count, ExitReason } from "../counters";
-import { allocateTable, isDevice } from "../hypervisor/backing";
+import { allocateTable, isDevice, isReadOnly } from "../hypervisor/backing";
 import { exit, workedEmulation, workedHosted } from "../hypervisor/exits";
 import { requestFlush, takeFlush } from "../hypervisor/flush";
 import {
@@ -21,6 +21,7 @@ import {
   restoreGuestPage,
   unmapGuestPage,
 } from "../hypervisor/second-stage";
+import { hosted } from "../memory/ranges";
 import { invalidateEptrta } from "../mmu/invalidation";
 import { guestPsc, hostPsc } from "../mmu/psc";
 import { eptrta, setHardware, setVirtualTags } from "../mmu/tags";
@@ -29,6 +30,7 @@ import { ErrorFamily, Tracepoint, trace, traceCode, traceLevel } from "../tracep
 import { guest, readPdptesFromMemory, registers, selectMode } from "../vcpu/registers";
 import { SECOND_NESTED } from "../walk/dimension";
 import { host, resetPml } from "../walk/second";
+import { pageFault } from "../walk/translate";
 import {
   fault,
   NPF_FINAL,
@@ -74,7 +76,7 @@ export function startNested(): void {
 }
 
 /** A second-stage refusal: violation, misconfiguration, nested page fault or a full log. */
-export function resolveNested(outcome: Outcome): Resolution {
+export function resolveNested(outcome: Outcome, va: u64, access: u32): Resolution {
   if (outcome === Outcome.pageFault || outcome === Outcome.generalProtection) return Resolution.guestFault;
   const gpa = fault.guestPhysical;
   if (outcome === Outcome.pmlFull) {
@@ -87,12 +89,21 @@ export function resolveNested(outcome: Outcome): Resolution {
   const reason = ept ? ExitReason.ept_violation : ExitReason.npf;
   const known = ept ? outcome === Outcome.eptMisconfig : (code & PF_RESERVED) !== 0;
   if (!(ept && known)) traceCode(ErrorFamily.page_fault_err, code);
-  if (isDevice(gpa >> 12)) {
+  const writesRom = (code & PF_WRITE) !== 0 && isReadOnly(gpa >> 12);
+  if (hosted && (code & NPF_TABLE) !== 0 && isDevice(gpa >> 12)) {
+    /* A table where the guest has no memory: the hypervisor's own walk finds nothing. KVM: `kvm_is_error_hva` in `FNAME(walk_addr_generic)`. */
+    pageFault(va, access, registers, 0);
+    enterNested();
+    exit(reason);
+    return Resolution.guestFault;
+  }
+  if (isDevice(gpa >> 12) || writesRom) {
     /* The first access installs an entry that exits by itself; KVM counts a fault only for that one. */
     if (!known) {
       count(Counter.pf_taken);
       count(Counter.pf_emulate);
-      if (legacy) mapDirectDevice(gpa);
+      if (writesRom) trace(Tracepoint.emulate_insn);
+      else if (legacy) mapDirectDevice(gpa);
       else mapDevice(gpa);
     }
     workedEmulation();

@@ -1,7 +1,9 @@
 import { ExitReason } from "../counters";
 import { configureBacking, hostAddressOf } from "../hypervisor/backing";
 import { exit } from "../hypervisor/exits";
-import { write64 } from "../memory/physical";
+import { read64, write64 } from "../memory/physical";
+import { hosted } from "../memory/ranges";
+import { Reason, setReason } from "../memory/reason";
 import { retag } from "../mmu/tags";
 import { Parameter, parameter } from "../parameters";
 import * as effects from "../vcpu/effects";
@@ -30,7 +32,7 @@ export function leaveExits(yes: bool): void {
 
 export function startTechnique(): void {
   technique = parameter(Parameter.technique);
-  configureBacking(technique === NATIVE);
+  configureBacking(technique === NATIVE || (hosted && embedded));
   if (technique === NESTED) startNested();
   else if (technique === SHADOW) shadow.startShadow();
   else startNative();
@@ -40,7 +42,8 @@ export function startTechnique(): void {
 /** What comes of a translation that the hardware refused with `outcome`. */
 export function resolve(outcome: Outcome, va: u64, access: u32): Resolution {
   if (embedded) return Resolution.leave;
-  if (technique === NESTED) return resolveNested(outcome);
+  if (isDefined(HOSTED)) setReason(Reason.hypervisor);
+  if (technique === NESTED) return resolveNested(outcome, va, access);
   if (technique === SHADOW) return shadow.resolveShadow(outcome, va, access);
   return Resolution.guestFault;
 }
@@ -96,6 +99,13 @@ export function invpcid(type: u32, pcid: u32, va: u64): void {
 export function storeTableEntry(gpa: u64, value: u64): void {
   write64(hostAddressOf(gpa), value);
   if (technique === SHADOW) shadow.tableEntryStored(gpa, value);
+}
+
+/** The guest's store to `gpa`, which a host has made, is seen by the hypervisor. */
+export function entryStored(gpa: u64): void {
+  if (technique !== SHADOW) return;
+  shadow.tableEntryStored(gpa, read64(hostAddressOf(gpa)));
+  shadow.enter();
 }
 
 /** The guest frame `gfn` is a page table from now on, with the 512 entries at `content`. */

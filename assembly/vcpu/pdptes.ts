@@ -1,5 +1,6 @@
 import { hostAddressOf } from "../hypervisor/backing";
 import { read64 } from "../memory/physical";
+import { Reason, setReason } from "../memory/reason";
 import { Parameter, parameter } from "../parameters";
 import { SECOND_NESTED } from "../walk/dimension";
 import { NEED_READ, secondAddress, stage1, translateSecond } from "../walk/second";
@@ -33,6 +34,7 @@ export function loadPdptes(recorded: bool): Outcome {
   } else {
     address = hostAddressOf(address);
   }
+  if (isDefined(HOSTED)) setReason(Reason.pdpte | 3);
   const reserved = pdpteReserved(parameter(Parameter.guestAddressBits));
   for (let i: u32 = 0; i < 4; ++i) {
     const entry = read64(address + (i << 3));

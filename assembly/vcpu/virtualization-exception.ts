@@ -1,4 +1,5 @@
 import { read32, write32, write64 } from "../memory/physical";
+import { Reason, setReason } from "../memory/reason";
 import { CR0_PE } from "../x86/control";
 import { fault, Outcome } from "../x86/fault";
 import { registers } from "./registers";
@@ -27,6 +28,7 @@ export function setVeArea(address: u64, index: u32): void {
 export function convertViolation(outcome: Outcome, delivering: bool): Outcome {
   if (outcome !== Outcome.eptViolation || area === u64.MAX_VALUE) return outcome;
   if (fault.suppressVe || delivering || (registers.cr0 & CR0_PE) === 0) return outcome;
+  if (isDefined(HOSTED)) setReason(Reason.virtualizationArea);
   if (read32(area + 4) !== 0) return outcome;
   write32(area, EXIT_REASON_EPT_VIOLATION);
   write32(area + 4, BUSY);

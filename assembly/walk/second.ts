@@ -1,7 +1,10 @@
 import { Counter, count, countStructure, Structure, StructureCell } from "../counters";
 import { hostAddressOf } from "../hypervisor/backing";
 import { write64 } from "../memory/physical";
+import { hosted } from "../memory/ranges";
+import { Reason, setReason } from "../memory/reason";
 import { tagOf } from "../mmu/array";
+import { eptTypeBits, MemoryType } from "../mmu/memory-type";
 import { countEviction, nestedTlb } from "../mmu/psc";
 import {
   sizeClass,
@@ -11,6 +14,7 @@ import {
   TLB_SIZE_SHIFT,
   TLB_STAGE1_SHIFT,
   TLB_SUPPRESS_VE,
+  TLB_TYPE_SHIFT,
   TLB_U,
   TLB_W,
   TLB_X,
@@ -64,6 +68,8 @@ export let secondAddress: u64 = 0;
 export let secondRights: u64 = 0;
 export let secondDirty: bool = false;
 export let secondSize: u32 = 0;
+/** Its memory type, for a host that embeds the core: as `eptTypeBits`. */
+export let secondType: u32 = MemoryType.writeBack;
 
 /** What the stage-1 part of the access knows, for exit qualifications (SDM 3C table 28-7). */
 class Stage1 {
@@ -161,6 +167,7 @@ export function translateSecond(gpa: u64, need: u32, level: u32): Outcome {
       secondRights = rights;
       secondDirty = (data & TLB_D) !== 0;
       secondSize = size;
+      if (hosted) secondType = (<u32>(data >> TLB_TYPE_SHIFT) & 7) | ((<u32>(data >> 62) & 1) << 3);
       secondAddress = (data & TLB_FRAME) | (gpa & (((<u64>1) << sizeShift(size)) - 1));
       return Outcome.ok;
     }
@@ -178,6 +185,7 @@ export function translateSecond(gpa: u64, need: u32, level: u32): Outcome {
   fillPsc(host, gpa);
   secondAddress = host.result;
   secondSize = host.level - 1;
+  if (hosted && host.format.kind === KIND_EPT) secondType = eptTypeBits(host.leaf);
   if (cached) {
     const page = gpa >> sizeShift(secondSize);
     const data =
@@ -188,6 +196,7 @@ export function translateSecond(gpa: u64, need: u32, level: u32): Outcome {
       (secondRights & EPT_EXECUTE_USER ? TLB_U : 0) |
       (secondRights & EPT_SUPPRESS_VE ? TLB_SUPPRESS_VE : 0) |
       (secondDirty ? TLB_D : 0) |
+      (hosted ? ((<u64>secondType & 7) << TLB_TYPE_SHIFT) | ((<u64>secondType >> 3) << 62) : 0) |
       ((<u64>secondSize) << TLB_SIZE_SHIFT) |
       ((<u64>secondSize) << TLB_STAGE1_SHIFT);
     const evicted = array.evicted;
@@ -214,9 +223,10 @@ function setHostFlags(write: bool): Outcome {
     const flags = level === host.level ? leafFlags : format.accessed;
     if ((host.entries[level] & flags) === flags || (format.plainTop && level === 3)) continue;
     if (pml && pmlIndex > 511) return Outcome.pmlFull;
-    if (format.accessed & ~host.entries[level]) count(Counter.accessedSet);
+    const missing = flags & ~host.entries[level];
+    if (!setFlags(host, level, flags)) return Outcome.contended;
+    if (missing & format.accessed) count(Counter.accessedSet);
     if (level === host.level && write && !host.leafDirty) count(Counter.dirtySet);
-    setFlags(host, level, flags);
   }
   return Outcome.ok;
 }
@@ -250,6 +260,7 @@ function checkEpt(found: Found, gpa: u64, need: u32, level: u32): Outcome {
     host.format.dirty !== 0 &&
     walker !== Walker.probe
   ) {
+    if (isDefined(HOSTED)) setReason(Reason.log);
     write64(pmlBase + ((<u64>pmlIndex) << 3), gpa & ~0xfff);
     pmlIndex = (pmlIndex - 1) & 0xffff;
   }

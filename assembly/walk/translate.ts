@@ -1,4 +1,6 @@
 import { Counter, count } from "../counters";
+import { hosted } from "../memory/ranges";
+import { combineTypes, patType } from "../mmu/memory-type";
 import {
   TLB_D,
   TLB_FRAME,
@@ -8,6 +10,7 @@ import {
   TLB_SHADOW_STACK,
   TLB_SIZE_SHIFT,
   TLB_STAGE1_SHIFT,
+  TLB_TYPE_SHIFT,
   TLB_U,
   TLB_W,
   TLB_W2,
@@ -48,6 +51,7 @@ import {
   secondDirty,
   secondRights,
   secondSize,
+  secondType,
   stage1,
   translateSecond,
 } from "./second";
@@ -104,7 +108,8 @@ function errorCode(access: u32, controls: Controls, cause: u64): u64 {
   return code;
 }
 
-function pageFault(address: u64, access: u32, controls: Controls, cause: u64): Outcome {
+/** Makes `fault` a page fault of the access. */
+export function pageFault(address: u64, access: u32, controls: Controls, cause: u64): Outcome {
   fault.address = address;
   fault.errorCode = errorCode(access, controls, cause);
   return Outcome.pageFault;
@@ -196,11 +201,11 @@ function updateFlags(d: Dimension, write: bool): Outcome {
     if (forbidsFlags(d, level)) {
       return d.cached && level === d.top ? RESTART : Outcome.eptViolation;
     }
+    if (!setFlags(d, level, flags)) return Outcome.contended;
     if (walker === Walker.hardware) {
       if (missing & format.accessed) count(Counter.accessedSet);
       if (missing & format.dirty) count(Counter.dirtySet);
     }
-    setFlags(d, level, flags);
   }
   return Outcome.ok;
 }
@@ -210,6 +215,16 @@ function updateFlags(d: Dimension, write: bool): Outcome {
  * entry holds of it; the entry's size is the smaller of the two (fractured pages keep the stage-1 size beside).
  */
 export function translate(d: Dimension, controls: Controls, address: u64, access: u32): Outcome {
+  let outcome = translateOnce(d, controls, address, access);
+  for (let i = 0; outcome === Outcome.contended && i < MOST_RACES; ++i)
+    outcome = translateOnce(d, controls, address, access);
+  return outcome;
+}
+
+/** A walk whose entry changes before its flag is set starts over; a host may go on changing it. */
+const MOST_RACES: i32 = 16;
+
+function translateOnce(d: Dimension, controls: Controls, address: u64, access: u32): Outcome {
   const first = translateFirst(d, controls, address, access);
   if (first !== Outcome.ok) return first;
   const t = translated;
@@ -218,6 +233,8 @@ export function translate(d: Dimension, controls: Controls, address: u64, access
   let data: u64 = (t.rights & RIGHT_WRITE ? TLB_W : 0) | (t.rights & RIGHT_USER ? TLB_U : 0);
   let execute = (t.rights & RIGHT_EXECUTE) !== 0;
   let dirty = t.dirty;
+  let type: u32 = 0;
+  if (hosted) type = patType(d.leaf, d.level);
   if (d.second === SECOND_NESTED) {
     const kind = access & KIND;
     const need = kind === WRITE ? NEED_WRITE : kind === FETCH ? NEED_EXECUTE : NEED_READ;
@@ -227,6 +244,7 @@ export function translate(d: Dimension, controls: Controls, address: u64, access
     if (sizeShift(secondSize) < sizeShift(size)) size = secondSize;
     execute = execute && executable(secondRights);
     dirty = dirty && secondDirty;
+    if (hosted) type = secondType & 8 ? secondType & 7 : combineTypes(secondType, type);
     data |= (secondRights & EPT_WRITE ? TLB_W2 : 0) | (secondRights & EPT_READ ? TLB_R2 : 0);
   } else {
     data |= TLB_W2 | TLB_R2;
@@ -242,6 +260,7 @@ export function translate(d: Dimension, controls: Controls, address: u64, access
     ((<u64>t.key) << TLB_KEY_SHIFT) |
     (hpa & TLB_FRAME & ~(((<u64>1) << sizeShift(size)) - 1)) |
     ((<u64>size) << TLB_SIZE_SHIFT) |
-    ((<u64>t.size) << TLB_STAGE1_SHIFT);
+    ((<u64>t.size) << TLB_STAGE1_SHIFT) |
+    ((<u64>type) << TLB_TYPE_SHIFT);
   return Outcome.ok;
 }

@@ -1,5 +1,6 @@
 import { add, Counter, count, countReference, read, set } from "../counters";
-import { read32, read64, write32, write64 } from "../memory/physical";
+import { exchangeEntry, read32, read64 } from "../memory/physical";
+import { Reason, setReason } from "../memory/reason";
 import { tableCycles, touchByHypervisor } from "../mmu/cache";
 import { PagingStructureCache, PSC_TABLE_WRITABLE, pscData } from "../mmu/psc";
 import { Parameter, parameter } from "../parameters";
@@ -179,6 +180,7 @@ export function walk(d: Dimension, address: u64, useCache: bool): Found {
     }
     unchecked((d.hostAddresses[level] = hostAddress));
     countEntryRead(d, level, hostAddress);
+    if (isDefined(HOSTED)) setReason(reasonOf(format, level));
     const entry = format.entryShift === 3 ? read64(hostAddress) : read32(hostAddress);
     unchecked((d.entries[level] = entry));
     d.level = level;
@@ -206,7 +208,10 @@ export function walk(d: Dimension, address: u64, useCache: bool): Found {
         stopped = Outcome.eptViolation;
         return Found.stopped;
       }
-      setFlags(d, level, format.accessed);
+      if (!setFlags(d, level, format.accessed)) {
+        stopped = Outcome.contended;
+        return Found.stopped;
+      }
     }
     if (walker === Walker.hardware)
       walkCycles += format.kind === KIND_PAGE_TABLE ? upperCycles : hostUpperCycles;
@@ -249,15 +254,24 @@ function misconfigured(format: Format, entry: u64, leaf: bool): bool {
 }
 
 /**
- * Sets flags in the entry of `level`, which must lack one of them. A locked read-modify-write in hardware; here
- * nothing runs in between.
+ * Sets flags in the entry of `level`, which must lack one of them. A locked read-modify-write: false if a host whose
+ * memory it is has changed the entry since it was read.
  */
-export function setFlags(d: Dimension, level: u32, flags: u64): void {
-  const value = d.entries[level] | flags;
-  unchecked((d.entries[level] = value));
-  const at = d.hostAddresses[level];
-  if (d.format.entryShift === 3) write64(at, value);
-  else write32(at, <u32>value);
+export function setFlags(d: Dimension, level: u32, flags: u64): bool {
+  const before = d.entries[level];
+  if (isDefined(HOSTED)) setReason(reasonOf(d.format, level));
+  if (!exchangeEntry(d.hostAddresses[level], d.format.entryShift === 3 ? 8 : 4, before, before | flags))
+    return false;
+  unchecked((d.entries[level] = before | flags));
+  return true;
+}
+
+/** Why an entry is read: who walks, and which entry it is. */
+function reasonOf(format: Format, level: u32): u32 {
+  if (walker === Walker.software) return Reason.hypervisor;
+  return format.kind === KIND_PAGE_TABLE
+    ? Reason.guestEntry | level
+    : Reason.secondEntry | level | (row << 8);
 }
 
 /** Records what the walk just made put into the paging-structure cache: every upper entry it read. */

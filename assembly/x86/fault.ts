@@ -30,6 +30,10 @@ export enum Outcome {
   virtualizationException,
   /** VMfailValid(28): an invalid operand of INVEPT or INVVPID, or an invalid EPTP at VM entry. */
   vmFail,
+  /** The hypervisor carries the access out itself. */
+  emulated,
+  /** A host whose memory the tables are in refused to exchange an entry again and again. */
+  contended,
 }
 
 /** What the last refused translation reported. */

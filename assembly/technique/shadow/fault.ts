@@ -1,5 +1,5 @@
 import { Counter, count } from "../../counters";
-import { hostFrameOf, isDevice } from "../../hypervisor/backing";
+import { hostFrameOf, isDevice, isReadOnly } from "../../hypervisor/backing";
 import { workedHosted } from "../../hypervisor/exits";
 import { requestFlush } from "../../hypervisor/flush";
 import { faultIn, HostPage, hostLevelOf, isDirtyLogged } from "../../hypervisor/host-page";
@@ -65,6 +65,7 @@ export function resolveFault(va: u64, access: u32): Resolution {
     return emulate(va, access, gpa);
   }
   if (isDevice(gfn)) return resolveDevice(va, gpa);
+  if ((access & KIND) === WRITE && isReadOnly(gfn)) return emulate(va, access, gpa);
   if (access & SHADOW_STACK) return emulate(va, access, gpa);
   const write = (access & KIND) === WRITE;
   const most: u32 = splinters || (checksSelfMapping && mapsItsTables(gfn, access)) ? 1 : walked.level;

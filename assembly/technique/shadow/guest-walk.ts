@@ -29,6 +29,9 @@ export function configureGuestWalk(): void {
   dirtyTrap = parameter(Parameter.shadowDirtyTrap) !== 0;
 }
 
+/** A host that embeds the core may change entries again and again; the flags are then left as they are. */
+const MOST_RACES: i32 = 64;
+
 /**
  * Walks the guest's tables for an access whose error code is `code`, and sets the flags that the access sets. The
  * tables are written directly: the hypervisor's own stores are not trapped; the host gives the pages for both. When the guest refuses the access, `fault`
@@ -43,7 +46,7 @@ export function walkGuest(va: u64, access: u32, code: u64): bool {
   }
   count(Counter.softwareWalks);
   traceCode(ErrorFamily.walk_err, code);
-  do {
+  for (let races = 0; races < MOST_RACES; ++races) {
     const before = setWalker(Walker.probe);
     const outcome = translateFirst(guest, registers, va, access);
     setWalker(before);
@@ -56,7 +59,8 @@ export function walkGuest(va: u64, access: u32, code: u64): bool {
       traceCode(ErrorFamily.walker_error_err, fault.errorCode);
       return false;
     }
-  } while (!setGuestFlags((access & KIND) === WRITE));
+    if (setGuestFlags((access & KIND) === WRITE)) break;
+  }
   walked.address = translated.address;
   walked.level = guest.level;
   walked.access = translated.rights | (translated.key << ACCESS_KEY_SHIFT);
@@ -80,7 +84,7 @@ function setGuestFlags(write: bool): bool {
     const at = guest.hostAddresses[level];
     if ((format.entryShift === 3 ? read64(at) : read32(at)) !== entry) return false;
     faultIn(tableFrame(level), true);
-    setFlags(guest, level, flags);
+    if (!setFlags(guest, level, flags)) return false;
   }
   return true;
 }

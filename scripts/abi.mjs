@@ -1,0 +1,230 @@
+/**
+ * The numbers that a host and the core share, read from the declarations of the core and written three times: as TypeScript
+ * for src/embed, as a C header and as a Rust file for hosts in other languages.
+ */
+import { readFileSync } from "node:fs";
+import { members } from "./declarations.mjs";
+
+/** Of the ABI; grows when a host written for an earlier one would go wrong. */
+export const ABI_VERSION = 1;
+
+/** Enums: name here, in which file of the core, what it is there, and its prefix in C and Rust. */
+const ENUMS = [
+  ["Status", "x86/fault.ts", "Outcome", "how a translation or an instruction ended"],
+  ["Right", "embed/answer.ts", "Right", "what may be kept with a translation"],
+  ["Kind", "memory/ranges.ts", "PageKind", "what answers at a physical address"],
+  ["MemoryType", "mmu/memory-type.ts", "MemoryType", "memory types"],
+  ["Reason", "memory/reason.ts", "Reason", "why physical memory is touched"],
+  ["Feed", "mmu/feed.ts", "Feed", "kinds of invalidation"],
+  ["Scope", "mmu/feed.ts", "Scope", "what an invalidation reaches"],
+  ["Register", "embed/instructions.ts", "Register", "registers of embedLoad"],
+  ["Cell", "embed/block.ts", "Cell", "64-bit cells of the block at embedAddress"],
+  ["Operation", "embed/batch.ts", "Operation", "operations of embedBatch"],
+  ["Parameter", "parameters.ts", "Parameter", "numbers of the parameter block, u32 each"],
+  ["Counter", "counters.ts", "Counter", "counters, u64 each"],
+  ["Structure", "counters.ts", "Structure", "TLBs and paging-structure caches"],
+  ["StructureCell", "counters.ts", "StructureCell", "counters of one structure, u64 each"],
+  ["ExitReason", "counters.ts", "ExitReason", "reasons of VM exits"],
+];
+
+/** Bits of an access, and what a TLB entry and its tag hold: constants of the core. */
+const CONSTANTS = [
+  ["Access", "x86/access.ts", ["READ", "WRITE", "FETCH", "USER", "IMPLICIT", "SHADOW_STACK"]],
+  [
+    "TlbEntry",
+    "mmu/tlb.ts",
+    [
+      "TLB_W",
+      "TLB_U",
+      "TLB_X",
+      "TLB_D",
+      "TLB_W2",
+      "TLB_R2",
+      "TLB_G",
+      "TLB_SHADOW_STACK",
+      "TLB_KEY_SHIFT",
+      "TLB_FRAME",
+      "TLB_SIZE_SHIFT",
+      "TLB_STAGE1_SHIFT",
+      "TLB_TYPE_SHIFT",
+    ],
+  ],
+];
+
+const camel = (name) => name.toLowerCase().replace(/_(\w)/g, (_, c) => c.toUpperCase());
+const upper = (name) =>
+  name
+    .replace(/([a-z0-9])([A-Z])/g, "$1_$2")
+    .replace(/^TLB_/, "")
+    .toUpperCase();
+
+function constantsOf(source, names) {
+  return names.map((name) => {
+    const expression = new RegExp(`export const ${name}: u\\d+ = ([^;]+);`).exec(source)?.[1];
+    if (expression === undefined) throw new Error(`no constant ${name}`);
+    const value = BigInt(Function(`return ${expression.replace(/\b(0x[0-9a-f_]+|\d+)\b/g, "$1n")}`)());
+    return { name, value };
+  });
+}
+
+/** All of them: [{name, sentence, rows: [{name, value}]}]. */
+export function abi(folder) {
+  const source = (file) => readFileSync(`${folder}/${file}`, "utf8");
+  return [
+    ...ENUMS.map(([name, file, there, sentence]) => ({
+      name,
+      sentence,
+      rows: members(source(file), there).map((m) => ({ name: m.name, value: BigInt(m.value) })),
+    })),
+    ...CONSTANTS.map(([name, file, names]) => ({
+      name,
+      sentence: name === "Access" ? "an access: a kind, and how it is made" : "data of a TLB entry",
+      rows: constantsOf(source(file), names),
+    })),
+  ];
+}
+
+/** The text of src/generated/abi.ts. */
+export function abiTypescript(folder, more) {
+  const wanted = abi(folder).filter(
+    ({ name }) => !/^(Parameter|Counter|Structure|StructureCell|ExitReason)$/.test(name),
+  );
+  const object = ({ name, sentence, rows }) => {
+    const value = (v) => (v < 1n << 53n ? `${v}` : `0x${v.toString(16)}n`);
+    const key = (row) =>
+      name === "Access" || name === "TlbEntry" ? camel(row.name.replace(/^TLB_/, "")) : row.name;
+    const lines = rows.map((row) => `  ${key(row)}: ${value(row.value)},`);
+    return `/** ${sentence[0].toUpperCase()}${sentence.slice(1)}. */\nexport const ${name} = {\n${lines.join("\n")}\n} as const;\n`;
+  };
+  return [
+    "/** Written by scripts/build.mjs from the declarations of the core. */",
+    ...Object.entries({ abiVersion: ABI_VERSION, ...more }).map(([k, v]) => `export const ${k} = ${v};`),
+    "",
+    ...wanted.map(object),
+  ].join("\n");
+}
+
+function constantRows(folder, more) {
+  const head = Object.entries({ abiVersion: ABI_VERSION, ...more }).map(([k, v]) => [upper(k), BigInt(v)]);
+  const groups = abi(folder).map(({ name, sentence, rows }) => ({
+    sentence: `${name}: ${sentence}`,
+    rows: rows.map((row) => [`${upper(name)}_${upper(row.name)}`, row.value]),
+  }));
+  return [{ sentence: "version of the ABI, and what the core needs", rows: head }, ...groups];
+}
+
+const hex = (value) => (value < 256n ? `${value}` : `0x${value.toString(16)}`);
+
+/** The text of nestwalk.h. */
+export function abiHeader(folder, more, version) {
+  const parts = constantRows(folder, more).map(
+    ({ sentence, rows }) =>
+      `/* ${sentence} */\n${rows
+        .map(([name, v]) => `#define NESTWALK_${name} ${hex(v)}${v > 0xffff_ffffn ? "ull" : "u"}`)
+        .join("\n")}\n`,
+  );
+  return `/* nestwalk ${version}: constants of the core's WebAssembly ABI (docs/embedding.md). Generated. */
+#ifndef NESTWALK_H
+#define NESTWALK_H
+#include <stdint.h>
+
+${parts.join("\n")}
+${C_FUNCTIONS}
+#endif
+`;
+}
+
+/** The text of nestwalk.rs. */
+export function abiRust(folder, more, version) {
+  const parts = constantRows(folder, more).map(
+    ({ sentence, rows }) =>
+      `// ${sentence}\n${rows
+        .map(([name, v]) => `pub const ${name}: ${v > 0xffff_ffffn ? "u64" : "u32"} = ${hex(v)};`)
+        .join("\n")}\n`,
+  );
+  return `// nestwalk ${version}: constants of the core's WebAssembly ABI (docs/embedding.md). Generated.
+#![allow(dead_code)]
+
+${parts.join("\n")}
+${RUST_FUNCTIONS}`;
+}
+
+/** Functions of the core that a host imports: name, parameters, result. */
+const FUNCTIONS = [
+  ["parametersAddress", [], "u32"],
+  ["embedAddress", [], "u32"],
+  ["embedHostMemory", ["calls"], "void"],
+  ["embedRange", ["at", "kind"], "u32"],
+  ["embedLeaveExits", ["yes"], "void"],
+  ["start", [], "void"],
+  ["embedTranslate", ["low", "high", "access"], "u32"],
+  ["embedProbe", ["low", "high", "access"], "u32"],
+  ["embedRights", [], "u32"],
+  ["embedKind", [], "u32"],
+  ["embedOffset", [], "u32"],
+  ["embedMemoryType", [], "u32"],
+  ["embedLoad", ["reg"], "u32"],
+  ["embedAc", ["on"], "void"],
+  ["embedCodeLong", ["yes"], "void"],
+  ["embedSetPat", [], "void"],
+  ["embedSetState", [], "void"],
+  ["embedGetState", [], "void"],
+  ["embedInvlpg", [], "void"],
+  ["embedInvpcid", ["type"], "u32"],
+  ["embedInvvpid", ["type"], "u32"],
+  ["embedInvept", ["type"], "u32"],
+  ["embedInvlpga", [], "void"],
+  ["embedTlbControl", ["control"], "void"],
+  ["embedEnter", [], "u32"],
+  ["embedRun", [], "u32"],
+  ["embedExit", [], "void"],
+  ["embedSetVpid", [], "void"],
+  ["embedNoRoot", [], "void"],
+  ["embedFlush", [], "void"],
+  ["embedFlushed", [], "u32"],
+  ["embedInstruction", ["low", "high", "bytes"], "void"],
+  ["embedStored", [], "void"],
+  ["embedHostEvent", ["what", "gfn", "frames"], "void"],
+  ["embedExitAlways", ["reason"], "void"],
+  ["embedSetVirtualization", [], "void"],
+  ["embedBatchAddress", [], "u32"],
+  ["embedBatchMost", [], "u32"],
+  ["embedBatch", ["operations"], "void"],
+  ["embedSettle", [], "void"],
+  ["feedAddress", [], "u32"],
+  ["fedAddress", [], "u32"],
+  ["windowAddress", [], "u32"],
+  ["windowSize", [], "u32"],
+  ["replay", ["length"], "u32"],
+  ["stopReason", [], "u32"],
+  ["finish", [], "void"],
+  ["countersAddress", [], "u32"],
+  ["structuresAddress", [], "u32"],
+  ["exitCountsAddress", [], "u32"],
+  ["exitCyclesAddress", [], "u32"],
+];
+
+const snake = (name) => upper(name).toLowerCase();
+const C_FUNCTIONS = `/* functions of the core, imported from the module "nestwalk" */
+#ifdef __wasm__
+#define NESTWALK_IMPORT(name) __attribute__((import_module("nestwalk"), import_name(name)))
+${FUNCTIONS.map(
+  ([name, parameters, result]) =>
+    `NESTWALK_IMPORT("${name}") extern ${result === "u32" ? "uint32_t" : "void"} nestwalk_${snake(name)}(${
+      parameters.map((p) => `uint32_t ${p}`).join(", ") || "void"
+    });`,
+).join("\n")}
+#endif
+`;
+const RUST_FUNCTIONS = `// functions of the core, imported from the module "nestwalk"
+#[cfg(target_arch = "wasm32")]
+#[link(wasm_import_module = "nestwalk")]
+unsafe extern "C" {
+${FUNCTIONS.map(
+  ([name, parameters, result]) =>
+    `    #[link_name = "${name}"]\n    pub fn ${snake(name)}(${parameters
+      .map((p) => `${p === "type" ? "kind" : p}: u32`)
+      .join(", ")})${result === "u32" ? " -> u32" : ""};`,
+).join("\n")}
+}
+`;

@@ -1,0 +1,16 @@
+/** nestwalk as the MMU of an emulator: `createMmu`. */
+export { ConfigError } from "../config/index.js";
+export {
+  Access,
+  abiVersion,
+  Feed,
+  Kind,
+  MemoryType,
+  Reason,
+  Right,
+  Scope,
+  Status,
+} from "../generated/abi.js";
+export { ReplayError } from "../replay-error.js";
+export { createMmu, Mmu, type RegisterState, type Value } from "./host-mmu.js";
+export type { Features, Invalidation, MemoryRange, MmuOptions, PhysicalHooks } from "./options.js";

@@ -1,0 +1,129 @@
+import type { RecordEncoder } from "../trace/index.js";
+import type { RecordedMmu } from "./recorder.js";
+
+const PRESENT = 1n;
+const LARGE = 0x80n;
+const FLAGS = 0x60n;
+const TWO_FLAGS = FLAGS | (FLAGS << 32n);
+const FRAME = 0x000f_ffff_ffff_f000n;
+const CR0_PG = 1n << 31n;
+const CR4_PSE = 1n << 4n;
+const CR4_PAE = 1n << 5n;
+const CR4_LA57 = 1n << 12n;
+const EFER_LMA = 1n << 10n;
+
+interface Table {
+  level: number;
+  words: BigUint64Array;
+}
+
+interface Mode {
+  /** Levels of tables; 0 with paging off. */
+  levels: number;
+  entryBytes: 4 | 8;
+  root: number;
+  /** 4 MiB pages of 32-bit paging. */
+  pse: boolean;
+}
+
+function isLarge(mode: Mode, entry: bigint, level: number): boolean {
+  return (entry & LARGE) !== 0n && (level === 2 ? mode.pse : level === 3 && mode.levels > 3);
+}
+
+/**
+ * The page tables that a trace has told so far, and what it must still be told: a table when it becomes reachable, an
+ * entry when it is stored. Accessed and dirty flags that the CPU sets are not told.
+ */
+export class RecordedTables {
+  readonly #known = new Map<number, Table>();
+
+  constructor(
+    readonly mmu: RecordedMmu,
+    readonly encoder: RecordEncoder,
+  ) {}
+
+  #mode(): Mode {
+    const { cr0, cr3, cr4, efer } = this.mmu.state();
+    if (!(cr0 & CR0_PG)) return { levels: 0, entryBytes: 8, root: 0, pse: false };
+    if (efer & EFER_LMA)
+      return { levels: cr4 & CR4_LA57 ? 5 : 4, entryBytes: 8, root: Number(cr3 & FRAME), pse: true };
+    if (cr4 & CR4_PAE) return { levels: 3, entryBytes: 8, root: Number(cr3 & 0xffff_ffe0n), pse: true };
+    return { levels: 2, entryBytes: 4, root: Number(cr3 & 0xffff_f000n), pse: (cr4 & CR4_PSE) !== 0n };
+  }
+
+  /** A register was loaded: tables that are reachable now are told. */
+  reach(): void {
+    const mode = this.#mode();
+    if (mode.levels > 0) this.#tell(mode, mode.root, mode.levels);
+  }
+
+  #tell(mode: Mode, table: number, level: number): void {
+    const frame = Math.floor(table / 4096);
+    if (this.#known.has(frame) || !this.mmu.holds(frame * 4096)) return;
+    const words = new BigUint64Array(512);
+    const entries: [number, bigint][] = [];
+    for (let i = 0; i < 512; ++i) {
+      words[i] = this.mmu.peek(frame * 4096 + 8 * i);
+      if (words[i] !== 0n) entries.push([i, words[i]!]);
+    }
+    this.#known.set(frame, { level, words });
+    this.encoder.ptp(frame, level, entries);
+    for (const [i] of entries)
+      if (mode.levels !== 3 || level !== 3 || (i >= (table % 4096) / 8 && i < (table % 4096) / 8 + 4))
+        this.#tellBelow(mode, words[i]!, level);
+  }
+
+  /** The tables that a word of a table of `level` leads to. */
+  #tellBelow(mode: Mode, word: bigint, level: number): void {
+    if (level === 1) return;
+    if (mode.entryBytes === 8) this.#tellEntry(mode, word, level);
+    else for (const entry of [word & 0xffff_ffffn, word >> 32n]) this.#tellEntry(mode, entry, level);
+  }
+
+  #tellEntry(mode: Mode, entry: bigint, level: number): void {
+    if (!(entry & PRESENT)) return;
+    if (!isLarge(mode, entry, level)) this.#tell(mode, Number(entry & FRAME), level - 1);
+  }
+
+  /** The guest stored `bytes` at a guest-physical address. */
+  stored(address: number, bytes: number): void {
+    const its = this.#known.get(Math.floor(address / 4096));
+    if (its === undefined) return;
+    for (let at = address - (address % 8); at < address + bytes; at += 8) this.#entry(its, at);
+  }
+
+  #entry(its: Table, at: number): void {
+    const value = this.mmu.peek(at);
+    its.words[(at % 4096) / 8] = value;
+    this.encoder.ptw(at, value);
+    const mode = this.#mode();
+    if (mode.levels > 0) this.#tellBelow(mode, value, its.level);
+  }
+
+  /** A walk of `va` was made: what it met that the trace does not have, as memory that nobody stored to through the MMU. */
+  check(va: bigint): void {
+    const mode = this.#mode();
+    if (mode.levels === 0) return;
+    const bits = mode.entryBytes === 8 ? 9n : 10n;
+    let table = mode.root;
+    for (let level = mode.levels; level >= 1; --level) {
+      this.#tell(mode, table, level);
+      const index =
+        (va >> (12n + bits * BigInt(level - 1))) &
+        (level === 3 && mode.levels === 3 ? 3n : (1n << bits) - 1n);
+      const at = table + Number(index) * mode.entryBytes;
+      const word = at - (at % 8);
+      const words = this.#known.get(Math.floor(word / 4096))?.words;
+      if (words === undefined) return;
+      const now = this.mmu.peek(word);
+      const flags = mode.entryBytes === 8 ? FLAGS : TWO_FLAGS;
+      if ((words[(word % 4096) / 8]! ^ now) & ~flags) {
+        words[(word % 4096) / 8] = now;
+        this.encoder.ptw(word, now);
+      }
+      const entry = mode.entryBytes === 8 ? now : at % 8 === 0 ? now & 0xffff_ffffn : now >> 32n;
+      if (!(entry & PRESENT) || level === 1 || isLarge(mode, entry, level)) return;
+      table = Number(entry & FRAME);
+    }
+  }
+}
