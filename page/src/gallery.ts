@@ -24,8 +24,8 @@ export const guests: readonly Guest[] = [...list.matchAll(ROW)].map(([, name, wh
 }));
 
 /** The file of a recorded guest. Throws an error with a sentence when the server does not give it. */
-export async function fetchGuest(guest: Guest, signal: AbortSignal): Promise<Blob> {
-  const response = await fetch(guest.url, { signal });
+export async function fetchGuest(guest: Guest, signal?: AbortSignal): Promise<Blob> {
+  const response = await fetch(guest.url, { signal: signal ?? null });
   if (!response.ok)
     throw new Error(`${guest.name}.nwt cannot be loaded: the server answers ${response.status}`);
   return response.blob();

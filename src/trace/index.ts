@@ -16,3 +16,10 @@ export { compressions, openTrace, type TraceFormat, traceFormats } from "./open.
 export { Pgrec1Source } from "./pgrec1.js";
 export { type DeltaBases, EventType, type FetchMode, type RecordCounts, RecordScanner } from "./records.js";
 export type { OpenOptions, Recorded, TraceHeader, TraceSource, TraceTotals, Truncation } from "./source.js";
+export {
+  type Generator,
+  generators,
+  optionsOf as generatorOptions,
+  type SynthOptions,
+  synthTrace,
+} from "./synth/index.js";

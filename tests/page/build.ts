@@ -39,3 +39,10 @@ export function buildPage(into: string): void {
     "error",
   );
 }
+
+/** Builds the notebooks into a folder. */
+export function buildNotebooks(into: string, ...names: string[]): void {
+  const files = names.map((name) => `${name}.html`);
+  const options = ["--root", "notebooks", "--template", "notebooks/lib/template.html", "--out", into];
+  run("@observablehq/notebook-kit/dist/bin/notebooks.js", "build", ...options, ...files);
+}

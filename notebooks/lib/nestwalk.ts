@@ -1,0 +1,2 @@
+/** In a notebook elsewhere: import ... from "npm:nestwalk". */
+export * from "nestwalk";
