@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { NESTED } from "./shadow/driven.js";
 import { A, at, D, DATA, FRESH, KernelGuest, P, PS, TABLE, U, USED, W } from "./shadow/kernel-guest.js";
 
 /* Rules of KVM's shadow MMU that the recorded counters do not decide (paging_tmpl.h, mmu.c of Linux 6.1 and 6.12). */
@@ -523,6 +524,45 @@ describe("a large host page that the host took away", () => {
     const moved = g.moved(() => g.write(0n));
     expect(moved).toMatchObject({ pf_taken: 2, pf_fixed: 1, unmap_hva_range: 2, pages_4k: -7 });
     expect(g.moved(() => g.write(at(0, 0, 0, 1)))).toMatchObject({ pf_taken: 2, unmap_hva_range: 1 });
+  });
+});
+
+describe("a change of the memory slots", () => {
+  it("zaps every shadow page, and the guest goes on with a new root (kvm_mmu_zap_all_fast)", () => {
+    const g = new KernelGuest();
+    const { pml4, pt } = g.space();
+    g.store(pt, 0, page(0) | USED);
+    g.cr3(pml4);
+    g.read(0n);
+    /* Two roots, the kernel's L3, L2 and two direct pages, and the space's L3, L2 and L1; a zapped root counts twice. */
+    const before = g.machine.figures().mmu_shadow_pages!;
+    const moved = g.moved(() => g.machine.host(4, 0, 0));
+    expect(moved).toMatchObject({
+      mmu_shadow_zapped: before + 2,
+      sp_zapped_L4: 4,
+      sp_created_L4: 1,
+      mmu_shadow_pages: 1 - before,
+      remote_tlb_flush_requests: 2,
+      tlb_flush: 1,
+    });
+    expect(g.machine.figures().pages_4k).toBe(0);
+    expect(g.moved(() => expect(g.read(0n)).toBe(page(0)))).toMatchObject({ pf_fixed: 1, mmu_cache_miss: 3 });
+  });
+
+  it.each([
+    [601, 514],
+    [612, 516],
+  ])("takes the second stage down too (Linux %i: tdp_mmu_zap_root)", (shadowKernel, changes) => {
+    const g = new KernelGuest({ technique: NESTED, shadowKernel });
+    g.read(0xffff_ffff_8000_0000n + page(0));
+    const moved = g.moved(() => {
+      g.machine.host(4, 0, 0);
+      g.read(0xffff_ffff_8000_0000n + page(0));
+    });
+    expect(moved.tdp_spte_changed_L3).toBe(514);
+    expect(moved.tdp_spte_changed_L2).toBe(changes);
+    expect(moved).toMatchObject({ sp_zapped_L3d: 1, sp_zapped_L2d: 1, sp_created_L4d: 1 });
+    expect(moved).not.toHaveProperty("tlb_flush");
   });
 });
 

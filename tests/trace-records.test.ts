@@ -146,6 +146,7 @@ test("every record and every flag survives encoding", () => {
     .label("ρ")
     .host("share", 1, 2)
     .host("dirty-log", 0, 0)
+    .host("memory-slots", 0, 0)
     .end();
   const bytes = e.take();
   expect(decode(bytes)).toEqual(
@@ -160,7 +161,7 @@ test("every record and every flag survives encoding", () => {
       "PTP ffffffffff 5 [511]=ffffffffffffffff,PTPDROP 3",
       "PTW 8 1,PTW 0 2,PTW ffffffffffff8 3,PTW fffffffffffffff8 4,PTW 8000000000000000 5,PTW 0 6",
       "MAP fffffffffffff ffffffffff,MAP 7ffffffff 0,MARK 255,INSN 8,FRUN 10000000000",
-      "SWITCH 1 100000000,LABEL ρ,HOST 2 1 2,HOST 3 0 0,END 10000000005 a 9",
+      "SWITCH 1 100000000,LABEL ρ,HOST 2 1 2,HOST 3 0 0,HOST 4 0 0,END 10000000005 a 9",
     ]
       .join(",")
       .split(","),
@@ -328,7 +329,7 @@ test("faults in the records name what, where and after how many events", () => {
       "a frame number does not fit 40 bits (52-bit physical addresses)",
     ],
     [event(16, 4, 0, 0), "INVPCID type 4 is not defined (0-3)"],
-    [event(21, 4, 0, 0), "HOST action 4 is not defined (1-3)"],
+    [event(21, 5, 0, 0), "HOST action 5 is not defined (1-4)"],
     [event(20, 0x81, 0x20), "a LABEL is 4097 bytes long, more than 4096"],
     [event(15, 0, 2, 0), "END counts 0 fetches, 2 reads and 0 writes, but 0, 1 and 0 precede it"],
   ];

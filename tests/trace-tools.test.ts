@@ -91,7 +91,8 @@ describe("text", () => {
       .invpcid(1, 5, 0xffff800000000000n)
       .insn(9)
       .label('a "b" \n ü')
-      .host("dirty-log", 7, 3);
+      .host("dirty-log", 7, 3)
+      .host("memory-slots", 0, 0);
     const stream = e
       .map(0xfffffffffffff000n, 0xfffffffffffff000n)
       .cr2(1)

@@ -28,8 +28,8 @@ import { requestFlush } from "./flush";
 
 export const FORMAT_EPT: u32 = 0;
 
-/** Tells the hardware the format and the frame of the root. Returns the tag of combined mappings. */
-export function createSecondStage(rootFrame: u64): u64 {
+/** Tells the hardware the format. */
+export function configureSecondStage(): void {
   const width = parameter(Parameter.hostAddressBits);
   const levels = parameter(Parameter.hostLevels);
   const format = host.format;
@@ -46,8 +46,12 @@ export function createSecondStage(rootFrame: u64): u64 {
     nptFormat(format, levels, width, parameter(Parameter.hostNoExecute) !== 0);
   }
   configureSecond();
-  host.root = rootFrame << 12;
-  return host.root;
+}
+
+/** A root of empty tables. */
+export function newSecondStage(): u64 {
+  tracePage(Tracepoint.sp_created_L1, host.format.levels, true);
+  return allocateTable();
 }
 
 function tableEntry(frame: u64): u64 {
@@ -106,7 +110,7 @@ function entryAt(gpa: u64, level: u32): u64 {
   }
 }
 
-function changePages(level: u32, more: bool): void {
+export function changePages(level: u32, more: bool): void {
   const gauge = level === 1 ? Counter.pages_4k : level === 2 ? Counter.pages_2m : Counter.pages_1g;
   if (more) count(gauge);
   else subtract(gauge, 1);
@@ -129,7 +133,7 @@ export function mapGuestPage(gpa: u64, most: u32, writable: bool): bool {
 }
 
 /** A second-stage entry that exits by itself: in EPT it may be written and not read, in NPT it has a reserved bit. */
-function isDeviceMark(entry: u64): bool {
+export function isDeviceMark(entry: u64): bool {
   if (host.format.kind === KIND_EPT) return (entry & (EPT_READ | EPT_WRITE)) === EPT_WRITE;
   return (entry & DEVICE_MARK) !== 0;
 }

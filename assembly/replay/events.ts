@@ -199,7 +199,7 @@ function host(): Stop {
   const what = uv();
   const gfn = uv();
   const frames = uv();
-  if (what < 1 || what > 3 || frames > HOST_FRAMES || gfn >= MOST_FRAME || gfn + frames > MOST_FRAME)
+  if (what < 1 || what > 4 || frames > HOST_FRAMES || gfn >= MOST_FRAME || gfn + frames > MOST_FRAME)
     return Stop.badValue;
   hostEvent(<u32>what, gfn, frames);
   enter();

@@ -8,6 +8,7 @@ import { roleOf } from "./shadow/role";
 import { childOf, NONE, ShadowPage, slotOf } from "./shadow/shadow-page";
 import { ACCESS_ALL, isLeaf, isPresent } from "./shadow/spte";
 import { configureUnsync } from "./shadow/unsync";
+import { commitZaps, prepareZap } from "./shadow/zap";
 
 /**
  * Nested page tables as KVM built them before its TDP MMU: direct pages of the shadow cache, with the same limit, and
@@ -21,10 +22,22 @@ export function startDirect(levels: u32): u64 {
   configureCache(FEWEST);
   configurePrefetch();
   configureUnsync();
+  return loadDirect(levels);
+}
+
+/** Gets a root; returns its host frame. */
+export function loadDirect(levels: u32): u64 {
   makeRoom();
   root = getPage(0, roleOf(levels, true, ACCESS_ALL));
   ++root.rootCount;
   return root.frame;
+}
+
+/** Lets a zapped root go. */
+export function releaseDirect(): void {
+  --root.rootCount;
+  prepareZap(root);
+  commitZaps();
 }
 
 /** The page that the leaf of level `goal` for `gpa` belongs in. */

@@ -1,5 +1,5 @@
 import { Counter, count, ExitReason } from "../counters";
-import { allocateTable, isDevice, isReadOnly } from "../hypervisor/backing";
+import { isDevice, isReadOnly } from "../hypervisor/backing";
 import { exit, workedEmulation, workedHosted } from "../hypervisor/exits";
 import { requestFlush, takeFlush } from "../hypervisor/flush";
 import {
@@ -13,18 +13,20 @@ import {
   takePages,
 } from "../hypervisor/host-page";
 import {
-  createSecondStage,
+  configureSecondStage,
   FORMAT_EPT,
   mapDevice,
   mapGuestPage,
+  newSecondStage,
   protectGuestPage,
   restoreGuestPage,
   unmapGuestPage,
 } from "../hypervisor/second-stage";
+import { zapSecondStage } from "../hypervisor/zap-stage";
 import { hosted } from "../memory/ranges";
 import { invalidateEptrta } from "../mmu/invalidation";
 import { guestPsc, hostPsc } from "../mmu/psc";
-import { eptrta, setHardware, setVirtualTags } from "../mmu/tags";
+import { eptrta, retag, setHardware, setVirtualTags } from "../mmu/tags";
 import { Parameter, parameter } from "../parameters";
 import { ErrorFamily, Tracepoint, trace, traceCode, traceLevel } from "../tracepoints";
 import { guest, readPdptesFromMemory, registers, selectMode } from "../vcpu/registers";
@@ -43,8 +45,9 @@ import {
   PF_WRITE,
 } from "../x86/fault";
 import { KIND_EPT } from "../x86/format";
-import { mapDirect, mapDirectDevice, startDirect } from "./direct";
+import { loadDirect, mapDirect, mapDirectDevice, releaseDirect, startDirect } from "./direct";
 import { Resolution, setEmulatedAddress } from "./resolution";
+import { zapAllPages } from "./shadow/cache";
 import { dropPage, protectPage } from "./shadow/host";
 import { restoreWrites } from "./shadow/rmap";
 
@@ -57,6 +60,8 @@ import { restoreWrites } from "./shadow/rmap";
 let legacy = false;
 /** Linux 6.12 traces a fast fault by all 64 bits of its error code, 6.1 by 32. */
 let keysFastFaultsWhole = false;
+/** The root was zapped. */
+let rootObsolete = false;
 
 export function startNested(): void {
   guest.second = SECOND_NESTED;
@@ -65,10 +70,8 @@ export function startNested(): void {
   setHardware(guest, registers);
   legacy = parameter(Parameter.tdpLegacy) !== 0 && parameter(Parameter.hostFormat) !== FORMAT_EPT;
   keysFastFaultsWhole = parameter(Parameter.shadowKernel) >= 612;
-  setVirtualTags(
-    1,
-    createSecondStage(legacy ? startDirect(parameter(Parameter.hostLevels)) : allocateTable()),
-  );
+  configureSecondStage();
+  useRoot(legacy ? startDirect(parameter(Parameter.hostLevels)) : newSecondStage());
   resetPml(0);
   readPdptesFromMemory(host.format.kind !== KIND_EPT);
   selectMode();
@@ -153,11 +156,31 @@ function errorCodeOf(qualification: u64): u64 {
   );
 }
 
-/** Serves the flush that was asked for. KVM: `kvm_vcpu_flush_tlb_all`. */
+/** Combined mappings are tagged by the root. */
+function useRoot(frame: u64): void {
+  host.root = frame << 12;
+  setVirtualTags(1, host.root);
+}
+
+/** Serves the flush that was asked for, and leaves the hardware with a root. KVM: `kvm_vcpu_flush_tlb_all`, `kvm_mmu_reload`. */
 export function enterNested(): void {
-  if (!takeFlush()) return;
-  count(Counter.tlb_flush);
+  if (rootObsolete && legacy) releaseDirect();
+  if (takeFlush()) {
+    count(Counter.tlb_flush);
+    invalidateEptrta(eptrta, false);
+  }
+  if (!rootObsolete) return;
+  rootObsolete = false;
+  useRoot(legacy ? loadDirect(parameter(Parameter.hostLevels)) : newSecondStage());
   invalidateEptrta(eptrta, false);
+  retag();
+}
+
+/** The memory slots change: everything is zapped, and the guest gets a new root. KVM: `kvm_mmu_zap_all_fast`. */
+function zapAll(): void {
+  if (legacy) zapAllPages();
+  else if (!rootObsolete) zapSecondStage();
+  rootObsolete = true;
 }
 
 function drop(gfn: u64): bool {
@@ -172,8 +195,12 @@ function dropPages(gfn: u64, frames: u64): void {
   if (any) requestFlush();
 }
 
-/** The host takes memory away (1), shares it (2) or starts a dirty log (3). */
+/** The host takes memory away (1), shares it (2), starts a dirty log (3) or changes the memory slots (4). */
 export function hostEventNested(what: u32, gfn: u64, frames: u64): void {
+  if (what === 4) {
+    zapAll();
+    return;
+  }
   if (what === 3) {
     logStores(gfn, frames);
     let changed = false;

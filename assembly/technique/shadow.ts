@@ -32,7 +32,7 @@ import {
 import { ACCESSED, DIRTY } from "../x86/entries";
 import { Outcome } from "../x86/fault";
 import { Resolution } from "./resolution";
-import { configureCache, firstOf, nextOf, shadows } from "./shadow/cache";
+import { configureCache, firstOf, nextOf, shadows, zapAllPages } from "./shadow/cache";
 import { configureEmulate, emulateInstruction, storeMade } from "./shadow/emulate";
 import { configureFault, resolveFault } from "./shadow/fault";
 import { configureGuestWalk } from "./shadow/guest-walk";
@@ -265,9 +265,10 @@ export function tablePageReplaced(gfn: u64, content: usize): void {
   enterGuest();
 }
 
-/** The host takes memory away (1), shares it (2) or starts a dirty log (3). */
+/** The host takes memory away (1), shares it (2), starts a dirty log (3) or changes the memory slots (4). */
 export function hostEvent(what: u32, gfn: u64, frames: u64): void {
-  if (what === 3) startDirtyLog(gfn, frames);
+  if (what === 4) zapAllPages();
+  else if (what === 3) startDirtyLog(gfn, frames);
   else takePages(gfn, frames, what === 2);
 }
 

@@ -126,7 +126,7 @@ export function enter(): void {
   else if (technique === NESTED) enterNested();
 }
 
-/** The host takes memory away (1), shares it (2) or starts a dirty log (3). */
+/** The host takes memory away (1), shares it (2), starts a dirty log (3) or changes the memory slots (4). */
 export function hostEvent(what: u32, gfn: u64, frames: u64): void {
   if (technique === SHADOW) shadow.hostEvent(what, gfn, frames);
   else if (technique === NESTED) hostEventNested(what, gfn, frames);

@@ -206,9 +206,9 @@ export class RecordEncoder {
     this.#at += bytes.length;
     return this;
   }
-  /** What the host does to `count` guest frames from `gfn` on. */
-  host(what: "unmap" | "share" | "dirty-log", gfn: U64, count: U64): this {
-    const code = { unmap: 1, share: 2, "dirty-log": 3 }[what];
+  /** What the host does to `count` guest frames from `gfn` on; a change of the memory slots is about all of them. */
+  host(what: "unmap" | "share" | "dirty-log" | "memory-slots", gfn: U64, count: U64): this {
+    const code = { unmap: 1, share: 2, "dirty-log": 3, "memory-slots": 4 }[what];
     const frames = check(Number(count), 0, HOST_FRAMES_MAX, "frame count");
     check(Number(gfn), 0, 2 ** 40 - frames, "frame number");
     return this.#event(EventType.HOST).#uv(code).#uv(gfn).#uv(count);

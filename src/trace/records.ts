@@ -394,8 +394,8 @@ export class RecordScanner implements RecordCounts {
         if (at > end) at = -1;
         break;
       case EventType.HOST:
-        if (uv() && (this.#value() < 1 || this.#value() > 3))
-          this.#fail(start, `HOST action ${this.#value()} is not defined (1-3)`);
+        if (uv() && (this.#value() < 1 || this.#value() > 4))
+          this.#fail(start, `HOST action ${this.#value()} is not defined (1-4)`);
         if (uv()) this.#frame(start);
         if (uv() && this.#value() > HOST_FRAMES_MAX)
           this.#fail(start, `a HOST record is about ${this.#value()} frames, more than ${HOST_FRAMES_MAX}`);

@@ -2,6 +2,7 @@ import { add, Counter, count, peak, subtract } from "../../counters";
 import { requestFlush } from "../../hypervisor/flush";
 import { Parameter, parameter } from "../../parameters";
 import { Tracepoint, tracePage } from "../../tracepoints";
+import { FREE_OBSOLETE, request } from "./requests";
 import { writeProtect } from "./rmap";
 import { isDirect, levelOf } from "./role";
 import { NONE, newShadowPage, ShadowPage } from "./shadow-page";
@@ -142,6 +143,21 @@ function createPage(gfn: u64, role: u32): ShadowPage {
     if (writeProtect(gfn)) requestFlush();
   }
   return page;
+}
+
+/**
+ * A change of the memory slots makes every page obsolete; roots in use are let go before the guest goes on.
+ * KVM: `kvm_mmu_zap_all_fast`, whose generations let it give way to others in between.
+ */
+export function zapAllPages(): void {
+  request(FREE_OBSOLETE);
+  let at = oldest;
+  while (at !== 0) {
+    const page = changetype<ShadowPage>(at);
+    at = page.newer;
+    if (prepareZap(page) !== 0) at = oldest;
+  }
+  commitZaps();
 }
 
 /**

@@ -12,6 +12,10 @@ const DONE = 0;
 const RETRY = 1;
 const GUEST_FAULT = 2;
 
+/** What the host does (assembly/technique/technique.ts). */
+const UNMAP = 1;
+const SLOTS_CHANGE = 4;
+
 /** All of RAM seen through the guest kernel's own mapping. */
 const WINDOW_LOW = 0x80000000;
 const TOP = 0xffffffff;
@@ -83,11 +87,13 @@ export class Rig {
         out();
         if (before !== undefined) measured(a, subtract(take(), before));
         this.drive.driveEnter();
-      } else if (event === "HOSTUNMAP") {
+      } else if (event === "HOSTUNMAP" || event === "HOSTSLOTS") {
         this.access(WRITE, MAILBOX, TOP);
         out();
-        this.drive.driveHost(1, Number.parseInt(a, 16) / 4096, Number.parseInt(b, 16) / 4096);
+        if (event === "HOSTSLOTS") this.drive.driveHost(SLOTS_CHANGE, 0, 0);
+        else this.drive.driveHost(UNMAP, Number.parseInt(a, 16) / 4096, Number.parseInt(b, 16) / 4096);
         this.drive.driveEnter();
+        this.returned();
       } else {
         this.event(event, a, b, c);
       }

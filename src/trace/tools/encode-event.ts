@@ -2,7 +2,7 @@ import type { RecordEncoder } from "../encode.js";
 import { EventType } from "../records.js";
 import type { GuestEvent } from "./decode.js";
 
-const HOST = ["unmap", "unmap", "share", "dirty-log"] as const;
+const HOST = ["unmap", "unmap", "share", "dirty-log", "memory-slots"] as const;
 
 /** Writes a decoded event again. END is the encoder's own to write. */
 export function encodeEvent(out: RecordEncoder, { type, values, entries, text }: GuestEvent): void {

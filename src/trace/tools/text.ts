@@ -33,7 +33,7 @@ const DECIMAL: Record<number, string> = {
   [EventType.END]: "END",
 };
 export const INSNS: Record<number, string> = { 4: "cpuid", 5: "hlt", 6: "wrmsr", 7: "rdmsr", 8: "io" };
-export const HOSTS = ["", "unmap", "share", "dirty-log"];
+export const HOSTS = ["", "unmap", "share", "dirty-log", "memory-slots"];
 const LETTERS = ["F", "R", "W"];
 
 export const singleEvents: readonly [type: number, name: string][] = Object.entries(SINGLE).map(
