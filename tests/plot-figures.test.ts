@@ -297,7 +297,13 @@ describe("the visual language", () => {
       (typeof guest.machines)[0],
     ];
     const large = { ...ept, config: { ...ept.config, host: { ...ept.config.host, page: "2m" as const } } };
-    expect(machineNames([native, ept, large])).toEqual(["native", "ept host.page=4k", "ept host.page=2m"]);
+    expect(machineNames([native, ept, large])).toEqual(["native", "ept 4k", "ept 2m"]);
+    const windowed = { ...large, config: { ...large.config, clock: { ...ept.config.clock, window: 64 } } };
+    expect(machineNames([ept, large, windowed])).toEqual([
+      "ept 4k clock.window=1",
+      "ept 2m clock.window=1",
+      "ept 2m clock.window=64",
+    ]);
     expect(machineNames([ept, ept])).toEqual(["ept #1", "ept #2"]);
   });
 });

@@ -15,6 +15,14 @@ export function listed(texts: readonly string[]): string {
   return texts.length < 2 ? (texts[0] ?? "") : `${texts.slice(0, -1).join(", ")} and ${texts.at(-1)}`;
 }
 
+const MOST_LISTED = 4;
+
+/** The same for a title: the first few. */
+export function listedFew(texts: readonly string[]): string {
+  const more = texts.length - MOST_LISTED;
+  return more > 0 ? `${texts.slice(0, MOST_LISTED).join(", ")} and ${more} more` : listed(texts);
+}
+
 /** Three significant digits, or as many as the whole number has. */
 export function brief(n: number): string {
   if (n === 0) return "0";
@@ -28,4 +36,21 @@ export function brief(n: number): string {
 export function fromZero(values: readonly number[], room = 1.08): [number, number] {
   const most = Math.max(0, ...values);
   return [0, most === 0 ? 1 : most * room];
+}
+
+const UNITS = ["k", "M", "G", "T", "P"];
+
+/** A count in full where it is short, else in three digits and thousands, millions, billions. */
+export function short(n: number): string {
+  if (n < 100_000) return grouped(n);
+  const power = Math.min(UNITS.length, Math.floor((String(Math.round(n)).length - 1) / 3));
+  return `${Number((n / 1000 ** power).toPrecision(3))}${UNITS[power - 1]}`;
+}
+
+/** Letters, digits and hyphens. */
+export function slug(text: string): string {
+  return text
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-|-$/g, "");
 }

@@ -49,7 +49,7 @@ export function crossoverFigure(results: readonly Result[], options: FigureOptio
         rows: sorted.map(({ rate }, p) => [rate, ...series.map((_, i) => costs[i]![p]!)]),
       },
       x: {
-        title: "page-table updates by the guest, per million accesses",
+        title: "table updates by the guest per million accesses",
         ...scale.axis,
         marks: crossings.map(({ x, after, share }) => ({
           x: scale.between(rates[after]!, rates[after + 1]!, share),

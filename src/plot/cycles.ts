@@ -2,7 +2,16 @@ import { cycleParts } from "../report/cycle-parts.js";
 import { fixed, overhead } from "../report/numbers.js";
 import type { Result } from "../result.js";
 import { contextOf, listed } from "./context.js";
-import { type Figure, type FigureOptions, framed, label, NAMES_AXIS, roomOf, widthOf } from "./figure.js";
+import {
+  type Figure,
+  type FigureOptions,
+  framed,
+  label,
+  namesAxis,
+  namesWidth,
+  roomOf,
+  widthOf,
+} from "./figure.js";
 import { accessesOf, type Series, seriesOf } from "./series.js";
 import type { SeriesStyle } from "./theme.js";
 
@@ -58,9 +67,9 @@ export function cyclesFigure(result: Result, options: CyclesOptions = {}): Figur
   const texts = series.map((one) => endLabel(one, base, series.length));
   const { width, narrow } = roomOf(options);
   const most = Math.max(...ends, 0) || 1;
-  const left = Math.max(...names.map((name) => widthOf(name))) + 18;
+  const left = namesWidth(names, options);
   const right = narrow ? 96 : Math.max(...texts.map((text) => widthOf(text.join("  ")))) + 16;
-  const entry = Math.max(0, ...parts.map(([, name]) => widthOf(name, 12))) + 50;
+  const entry = Math.max(0, ...parts.map(([, name]) => widthOf(name, 12))) + 60;
   const rows = Math.ceil(parts.length / Math.max(1, Math.floor((width - left - right) / entry)));
   return framed(
     {
@@ -106,9 +115,10 @@ export function cyclesFigure(result: Result, options: CyclesOptions = {}): Figur
                 : "cycles per access, beyond those of issuing it",
           },
           range: [0, most * 1.01],
-          nticks: narrow ? 5 : 8,
+          nticks: narrow ? 4 : 8,
+          tickangle: 0,
         },
-        yaxis: NAMES_AXIS,
+        yaxis: namesAxis(names, options),
         annotations: texts.map((lines, i) =>
           label(narrow ? lines.join("<br>") : lines.join("  "), { x: ends[i]!, y: names[i]!, xshift: 6 }),
         ),
@@ -145,6 +155,8 @@ function endLabel(one: Series, base: Series | undefined, machines: number): stri
   return [each, overhead(machine.cycles.total, base.machine.cycles.total)];
 }
 
+const MOST_TOLD = 3;
+
 function titleOf(series: readonly Series[], base: Series | undefined): string {
   const [first] = series;
   if (first === undefined || base === undefined) return "Cycles";
@@ -156,8 +168,9 @@ function titleOf(series: readonly Series[], base: Series | undefined): string {
     times.set(ratio, [...(times.get(ratio) ?? []), one.name]);
   }
   const [[ratio, names], ...rest] = [...times] as [[string, string[]], ...[string, string[]][]];
-  const more = rest.map(([other, who]) => `, ${listed(who)} ${other}`).join("");
-  return `${listed(names)}: ${ratio} the cycles of ${base.name}${more}`;
+  const more = rest.map(([other, who]) => `, ${listed(who)} ${other}`);
+  const told = more.length > MOST_TOLD ? [...more.slice(0, MOST_TOLD), " …"] : more;
+  return `${listed(names)}: ${ratio} the cycles of ${base.name}${told.join("")}`;
 }
 
 function altOf(series: readonly Series[], base: Series | undefined): string {

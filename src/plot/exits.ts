@@ -1,6 +1,6 @@
 import { grouped } from "../report/numbers.js";
 import type { Result } from "../result.js";
-import { contextOf, listed } from "./context.js";
+import { contextOf, listedFew, short } from "./context.js";
 import { type Figure, type FigureOptions, framed, label, roomOf, widthOf } from "./figure.js";
 import { type Series, seriesOf } from "./series.js";
 
@@ -179,14 +179,7 @@ function reasonsOf(series: readonly Series[]): string[] {
 function titleOf(series: readonly Series[]): string {
   const exiting = series.filter(({ machine }) => (machine.counters.exits ?? 0) > 0);
   if (exiting.length === 0) return "No VM exits";
-  return `VM exits: ${listed(exiting.map(({ name, machine }) => `${name} ${grouped(machine.counters.exits ?? 0)}`))}`;
-}
-
-/** Whole where it is short, else in thousands, millions, billions with three digits. */
-function short(n: number): string {
-  if (n < 100_000) return grouped(n);
-  const [unit, size] = n < 1e6 ? ["k", 1e3] : n < 1e9 ? ["M", 1e6] : ["G", 1e9];
-  return `${Number((n / (size as number)).toPrecision(3))}${unit}`;
+  return `VM exits: ${listedFew(exiting.map(({ name, machine }) => `${name} ${grouped(machine.counters.exits ?? 0)}`))}`;
 }
 
 /** Whether any machine of a result left the guest. */

@@ -153,7 +153,7 @@ function titleRoom({ layout }: Figure): { above: number } {
 /** A text in lines of at most `most` characters, broken at spaces. */
 export function broken(text: string, most: number): string[] {
   const lines: string[] = [];
-  for (const word of text.split(" ")) {
+  for (const word of text.replaceAll(" %", "\u00a0%").split(" ")) {
     const last = lines.at(-1);
     if (last !== undefined && last.length + 1 + word.length <= most)
       lines[lines.length - 1] = `${last} ${word}`;
@@ -177,12 +177,27 @@ export function widthOf(text: string, size = 13): number {
   return Math.ceil(text.replace(/<[^>]*>/g, "").length * size * 0.58);
 }
 
-/** An axis of names, read from the top. */
-export const NAMES_AXIS = {
-  autorange: "reversed",
-  type: "category",
-  showline: false,
-  showgrid: false,
-  ticks: "",
-  ticklabelstandoff: 6,
-};
+const NARROW_NAME = 14;
+
+/** An axis of names, read from the top; in a narrow figure long ones take several lines. */
+export function namesAxis(names: readonly string[], options: FigureOptions) {
+  return {
+    autorange: "reversed",
+    type: "category",
+    tickvals: names,
+    ticktext: names.map((name) => linesOf(name, options).map(escaped).join("<br>")),
+    showline: false,
+    showgrid: false,
+    ticks: "",
+    ticklabelstandoff: 6,
+  };
+}
+
+/** Margin that an axis of names needs, in CSS pixels. */
+export function namesWidth(names: readonly string[], options: FigureOptions): number {
+  return Math.max(0, ...names.flatMap((name) => linesOf(name, options)).map((line) => widthOf(line))) + 18;
+}
+
+function linesOf(name: string, options: FigureOptions): string[] {
+  return roomOf(options).narrow ? broken(name, NARROW_NAME) : [name];
+}

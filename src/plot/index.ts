@@ -61,5 +61,5 @@ export {
   tlbHitRate,
   varyFigures,
 } from "./vary.js";
-export { walkGridFigure } from "./walk-grid.js";
+export { type WalkGridOptions, walkGridFigure } from "./walk-grid.js";
 export { walkLengthsFigure } from "./walk-lengths.js";

@@ -1,7 +1,7 @@
 import type { Intervals } from "../intervals.js";
 import { counted, grouped } from "../report/numbers.js";
 import type { Result } from "../result.js";
-import { brief, contextOf, listed } from "./context.js";
+import { brief, contextOf, listedFew } from "./context.js";
 import type { Cell, Figure, FigureOptions } from "./figure.js";
 import { type Panel, panelsFigure } from "./panels.js";
 import { type Series, seriesOf } from "./series.js";
@@ -182,5 +182,5 @@ function titleOf(series: readonly Sampled[]): string {
   const peaks = series.map(
     (one) => `${one.name} ${brief(Math.max(0, ...intervalRates(one.intervals, "cycles")))}`,
   );
-  return `Dearest interval, cycles per access: ${listed(peaks)}`;
+  return `Dearest interval, cycles per access: ${listedFew(peaks)}`;
 }

@@ -1,8 +1,17 @@
 import { fixed } from "../report/numbers.js";
 import type { Result } from "../result.js";
-import { contextOf, listed } from "./context.js";
+import { contextOf, listedFew } from "./context.js";
 import { faint } from "./cycles.js";
-import { type Figure, type FigureOptions, framed, label, NAMES_AXIS, roomOf, widthOf } from "./figure.js";
+import {
+  type Figure,
+  type FigureOptions,
+  framed,
+  label,
+  namesAxis,
+  namesWidth,
+  roomOf,
+  widthOf,
+} from "./figure.js";
 import { type Series, seriesOf } from "./series.js";
 
 /** Counters of where a reference was found, the nearest first. */
@@ -49,19 +58,19 @@ export function referencesFoundFigure(result: Result, options: FigureOptions = {
   const far = series.map(
     ({ machine }) => (machine.counters.tableLinesMemory ?? 0) + (machine.counters.tableLinesL3 ?? 0),
   );
-  const texts = series.map(
-    ({ machine }, i) =>
-      `<b>${fixed(ends[i]!, 2)}</b>, ${percentOf(far[i]!, machine.counters.tableReferences ?? 0)} past L2`,
-  );
-  const { width } = roomOf(options);
-  const left = Math.max(...names.map((name) => widthOf(name))) + 18;
-  const right = Math.max(...texts.map((text) => widthOf(text))) + 16;
-  const entry = Math.max(0, ...places.map(([, name]) => widthOf(name, 12))) + 50;
+  const { width, narrow } = roomOf(options);
+  const texts = series.map(({ machine }, i) => [
+    `<b>${fixed(ends[i]!, 2)}</b>`,
+    `${percentOf(far[i]!, machine.counters.tableReferences ?? 0)} past L2`,
+  ]);
+  const left = namesWidth(names, options);
+  const right = Math.max(...texts.map((text) => widthOf(narrow ? text[1]! : text.join(", ")))) + 16;
+  const entry = Math.max(0, ...places.map(([, name]) => widthOf(name, 12))) + 60;
   const rows = Math.ceil(places.length / Math.max(1, Math.floor((width - left - right) / entry)));
   return framed(
     {
       id: "references-found",
-      title: `References found past L2: ${listed(series.map(({ name, machine }, i) => `${name} ${percentOf(far[i]!, machine.counters.tableReferences ?? 0)}`))}`,
+      title: `References found past L2: ${listedFew(series.map(({ name, machine }, i) => `${name} ${percentOf(far[i]!, machine.counters.tableReferences ?? 0)}`))}`,
       subtitle: contextOf(result),
       alt: `Stacked bars of where page-table entries were found: ${series.map(({ name, machine }) => `${name} ${places.map(([counter, place]) => `${machine.counters[counter] ?? 0} in ${place}`).join(", ")}`).join("; ")}.`,
       table: {
@@ -91,10 +100,13 @@ export function referencesFoundFigure(result: Result, options: FigureOptions = {
         xaxis: {
           title: { text: "references per walk" },
           range: [0, (Math.max(...ends, 0) || 1) * 1.01],
-          nticks: 6,
+          nticks: narrow ? 4 : 6,
+          tickangle: 0,
         },
-        yaxis: NAMES_AXIS,
-        annotations: texts.map((text, i) => label(text, { x: ends[i]!, y: names[i]!, xshift: 6 })),
+        yaxis: namesAxis(names, options),
+        annotations: texts.map((text, i) =>
+          label(text.join(narrow ? "<br>" : ", "), { x: ends[i]!, y: names[i]!, xshift: 6 }),
+        ),
       },
     },
     options,

@@ -4,17 +4,19 @@ import { exitsFigure, hasExits } from "./exits.js";
 import type { Figure, FigureOptions } from "./figure.js";
 import { hasIntervals, intervalsFigure } from "./intervals.js";
 import { knowsPlaces, referencesFoundFigure } from "./references-found.js";
+import { seriesOf } from "./series.js";
 import { walkGridFigure } from "./walk-grid.js";
 import { walkLengthsFigure } from "./walk-lengths.js";
 
 /** The figures of a result that have something to show, in the order of reading, each with an id of its own. */
 export function resultFigures(result: Result, options: FigureOptions = {}): Figure[] {
-  const walked = result.machines.filter(({ counters }) => (counters.walks ?? 0) > 0);
-  const nested = walked.filter(({ technique }) => technique === "nested");
+  const walked = seriesOf(result.machines).filter(({ machine }) => (machine.counters.walks ?? 0) > 0);
+  const nested = walked.filter(({ machine }) => machine.technique === "nested");
   const figures = [cyclesFigure(result, options)];
   if (hasExits(result)) figures.push(exitsFigure(result, options));
   if (walked.length > 0) figures.push(walkLengthsFigure(result, options));
-  for (const machine of nested.length > 0 ? nested : walked) figures.push(walkGridFigure(machine, options));
+  for (const { name, machine } of nested.length > 0 ? nested : walked)
+    figures.push(walkGridFigure(machine, { ...options, name }));
   if (walked.length > 0 && knowsPlaces(result)) figures.push(referencesFoundFigure(result, options));
   if (hasIntervals(result)) figures.push(intervalsFigure(result, options));
   return uniqueIds(figures);

@@ -24,28 +24,37 @@ export function seriesOf(machines: readonly MachineResult[]): Series[] {
   });
 }
 
-/** Names of machines, all different. */
+/** Names of machines, all different: where a technique is there twice, with as few keys of the configuration as tell them apart. */
 export function machineNames(machines: readonly MachineResult[]): string[] {
   const techniques = machines.map(techniqueName);
-  const names = machines.map((machine, i) => {
-    const alike = machines.filter((_, k) => techniques[k] === techniques[i]);
-    if (alike.length === 1) return techniques[i]!;
-    const leaves = alike.map((one) => leavesOf(one.config));
-    const own = leavesOf(machine.config);
-    const differing = [...own.keys()].filter((key) => new Set(leaves.map((map) => map.get(key))).size > 1);
-    if (differing.length === 0) return techniques[i]!;
-    const told = differing.includes("cpu") ? ["cpu"] : differing.slice(0, MOST_TOLD);
-    return `${techniques[i]} ${told.map((key) => sayKey(key, own.get(key)!)).join(" ")}`;
+  const leaves = machines.map(({ config }) => leavesOf(config));
+  const names = machines.map((_, i) => {
+    const alike = leaves.filter((_, k) => techniques[k] === techniques[i]);
+    const told = tellingKeys(alike);
+    return [techniques[i], ...told.map((key) => sayKey(key, leaves[i]!.get(key) ?? ""))].join(" ");
   });
   return names.map((name, i) =>
     names.indexOf(name) === i && names.lastIndexOf(name) === i ? name : `${name} #${i + 1}`,
   );
 }
 
-const MOST_TOLD = 2;
+const FIRST = ["cpu", "host.page"];
+const MOST_TOLD = 3;
+
+/** Keys by which configurations differ, each of which tells more of them apart. */
+function tellingKeys(configs: readonly ReadonlyMap<string, string>[]): string[] {
+  const chosen: string[] = [];
+  const apart = (keys: readonly string[]) =>
+    new Set(configs.map((config) => JSON.stringify(keys.map((key) => config.get(key))))).size;
+  for (const key of [...FIRST, ...(configs[0]?.keys() ?? [])]) {
+    if (chosen.length === MOST_TOLD || apart(chosen) === configs.length) break;
+    if (apart([...chosen, key]) > apart(chosen)) chosen.push(key);
+  }
+  return chosen;
+}
 
 function sayKey(key: string, value: string): string {
-  return key === "cpu" ? value : `${key}=${value}`;
+  return FIRST.includes(key) ? value : `${key}=${value}`;
 }
 
 /** What a configuration says, by path. */

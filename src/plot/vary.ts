@@ -1,7 +1,7 @@
 import { techniqueName } from "../config/technique.js";
 import { grouped } from "../report/numbers.js";
 import type { MachineResult, Result } from "../result.js";
-import { contextOf, listed } from "./context.js";
+import { contextOf, listed, slug } from "./context.js";
 import type { Cell, Figure, FigureOptions } from "./figure.js";
 import { type Panel, panelsFigure, type XAxis } from "./panels.js";
 import { accessesOf, seriesOf } from "./series.js";
@@ -143,14 +143,6 @@ function varyFigure(
 
 function cellOf(value: Setting): Cell {
   return typeof value === "boolean" ? String(value) : value;
-}
-
-/** Letters, digits and hyphens. */
-export function slug(text: string): string {
-  return text
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, "-")
-    .replace(/^-|-$/g, "");
 }
 
 /** An axis for what was varied: names side by side, numbers by size, and those that grow by factors by their logarithm. */

@@ -1,7 +1,7 @@
 import { techniqueName } from "../config/technique.js";
 import { counted, grouped } from "../report/numbers.js";
 import type { MachineResult } from "../result.js";
-import { brief } from "./context.js";
+import { brief, short, slug } from "./context.js";
 import { type Figure, type FigureOptions, framed, roomOf } from "./figure.js";
 
 /** Rows and columns of a walk's grid: levels from the top, then 0. */
@@ -71,28 +71,27 @@ export function gridLayout(rows: readonly string[], columns: readonly string[], 
   };
 }
 
-/** Levels of the walks that a machine made. */
+/** Levels of the tables that a machine walked: at least those of its longest walk, which may lie before what was counted. */
 export function levelsOf(machine: MachineResult): GridLevels {
-  const nested = machine.technique === "nested";
-  const used = machine.references.map((row) => row.some((count) => count > 0));
-  const guest = Math.max(machine.config.guest === undefined ? 0 : 1, used.lastIndexOf(true));
-  const columns = machine.references.reduce(
-    (most, row) =>
-      Math.max(
-        most,
-        row.findLastIndex((n) => n > 0),
-      ),
-    0,
-  );
-  return { guest, host: nested ? Math.max(columns, machine.config.host.levels) : 0 };
+  const { references, counters, config } = machine;
+  const rows = references.findLastIndex((row) => row.some((count) => count > 0));
+  const host = machine.technique === "nested" ? config.host.levels : 0;
+  const longest = Math.ceil(((counters.walkReferencesMax ?? 0) + 1) / (host + 1)) - 1;
+  return { guest: Math.max(1, rows, longest), host };
+}
+
+export interface WalkGridOptions extends FigureOptions {
+  /** What the machine is called; default: by its technique. */
+  name?: string;
 }
 
 /**
  * The walk as a grid: guest levels down, host levels across, and in each square how often a walk read that entry.
  * Native and shadow walks have one column.
  */
-export function walkGridFigure(machine: MachineResult, options: FigureOptions = {}): Figure {
-  const name = techniqueName(machine);
+export function walkGridFigure(machine: MachineResult, options: WalkGridOptions = {}): Figure {
+  const technique = techniqueName(machine);
+  const name = options.name ?? technique;
   const levels = levelsOf(machine);
   const guest = down(levels.guest, levels.host > 0 ? 0 : 1);
   const host = down(levels.host);
@@ -100,7 +99,7 @@ export function walkGridFigure(machine: MachineResult, options: FigureOptions = 
   const count = (g: number, h: number) => machine.references[g]?.[h] ?? 0;
   const exists = (g: number, h: number) => g > 0 || h > 0;
   const cells = guest.map((g) => host.map((h) => (exists(g, h) ? count(g, h) / (walks || 1) : null)));
-  const rows = guest.map((g) => guestLabel(g, name));
+  const rows = guest.map((g) => guestLabel(g, technique));
   const columns = host.map((h) => hostLabel(h, levels.host));
   const { height, margin, layout } = gridLayout(rows, columns, options);
   const { narrow } = roomOf(options);
@@ -113,10 +112,10 @@ export function walkGridFigure(machine: MachineResult, options: FigureOptions = 
   const most =
     busiest.n === 0
       ? "none made"
-      : `most often ${guestLabel(busiest.g, name)}${levels.host > 0 ? `, ${hostLabel(busiest.h, levels.host)}` : ""}`;
+      : `most often ${guestLabel(busiest.g, technique)}${levels.host > 0 ? `, ${hostLabel(busiest.h, levels.host)}` : ""}`;
   return framed(
     {
-      id: `walk-${name}`,
+      id: `walk-${slug(name)}`,
       title: `${name}: a walk reads ${perWalk} of up to ${counted(largest, "entry", "entries")}`,
       subtitle: `Share of ${counted(walks, "walk")} that read each entry${narrow ? "" : "; below it how many"}`,
       alt: `Heat map of the page walks of ${name}, guest level by host level: ${grouped(total)} references in ${counted(walks, "walk")}, ${most}.`,
@@ -155,5 +154,5 @@ function cellText(count: number, share: number, narrow: boolean): string {
   if (count === 0) return "–";
   const percent = 100 * share;
   const said = percent >= 9.95 ? percent.toFixed(0) : percent >= 0.095 ? percent.toFixed(1) : "<0.1";
-  return narrow ? `${said}%` : `<b>${said} %</b><br>${grouped(count)}`;
+  return narrow ? `${said}%` : `<b>${said} %</b><br>${count < 1e7 ? grouped(count) : short(count)}`;
 }

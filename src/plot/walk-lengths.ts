@@ -1,6 +1,6 @@
 import { counted, fixed } from "../report/numbers.js";
 import type { Result } from "../result.js";
-import { contextOf, fromZero, listed } from "./context.js";
+import { contextOf, fromZero, listedFew } from "./context.js";
 import { type Figure, type FigureOptions, framed, label, roomOf } from "./figure.js";
 import { type Series, seriesOf } from "./series.js";
 
@@ -60,7 +60,7 @@ export function walkLengthsFigure(result: Result, options: FigureOptions = {}): 
       margin: { left: 56, top: 36, bottom: 54 },
       layout: {
         xaxis: {
-          title: { text: "references in a walk (page-table entries read)" },
+          title: { text: narrow ? "references in a walk" : "references in a walk (page-table entries read)" },
           range: [-0.6, most + 0.6],
           dtick: most > 40 ? 8 : most > 12 ? (narrow ? 4 : 2) : 1,
           tick0: 0,
@@ -100,8 +100,9 @@ function mean({ machine }: Series): number {
 function rowLabel({ machine, ...one }: Series, narrow: boolean): string {
   const walks = walksOf(machine.walkLengths);
   if (walks === 0) return "no walks";
-  const figures = `mean ${fixed(mean({ machine, ...one }), 2)}, longest ${machine.counters.walkReferencesMax ?? 0}`;
-  return narrow ? figures : `${figures}, of ${counted(walks, "walk")}`;
+  const average = `mean ${fixed(mean({ machine, ...one }), 2)}`;
+  const figures = `${average}, longest ${machine.counters.walkReferencesMax ?? 0}`;
+  return narrow ? average : `${figures}, of ${counted(walks, "walk")}`;
 }
 
 function sayMachine(one: Series): string {
@@ -111,5 +112,5 @@ function sayMachine(one: Series): string {
 function titleOf(series: readonly Series[]): string {
   const walked = series.filter(({ machine }) => walksOf(machine.walkLengths) > 0);
   if (walked.length === 0) return "No page walks";
-  return `References per walk: ${listed(walked.map((one) => `${one.name} ${fixed(mean(one), 2)}`))}`;
+  return `References per walk: ${listedFew(walked.map((one) => `${one.name} ${fixed(mean(one), 2)}`))}`;
 }
