@@ -5,9 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { sliced } from "../page/plotly-slices.js";
-import { askedOf, commandOf, configsOf, openOptionsOf, type Request } from "../page/src/request.js";
+import { askedOf, configsOf, type Request } from "../page/src/request.js";
 import { type CompareOptions, compare } from "../src/compare.js";
 import type { MachineConfig } from "../src/config/index.js";
+import { commandOf } from "../src/plot/index.js";
+import type { Result } from "../src/result.js";
 import { nestwalk } from "./cli/capture.js";
 import { pagesGuest } from "./cli/guest.js";
 import { pgrec1File } from "./fixtures/traces.js";
@@ -63,7 +65,6 @@ describe("what the page asks for", () => {
         set: ["tlb.l2.0.entries=4096", 'shadow.profile="xen"'],
         warmup: 20,
         interval: 50,
-        allowTruncated: true,
       },
     ],
     ["markers", { ...plain, interval: "markers" }],
@@ -74,12 +75,12 @@ describe("what the page asks for", () => {
   ];
 
   it.each(requests)("is what the command beside it asks for: %s", async (_, request) => {
-    const { configs, options } = await onCommandLine(commandOf(request));
+    const trace = { file: request.trace } as Result["trace"];
+    const { configs, options } = await onCommandLine(commandOf(askedOf(request), trace)!);
     expect(JSON.stringify(configsOf(request))).toBe(JSON.stringify(configs));
     expect(JSON.stringify(askedOf(request))).toBe(JSON.stringify(options.asked));
     expect(request.warmup).toBe(options.warmup);
     expect(request.interval || undefined).toBe(options.intervals);
-    expect(openOptionsOf(request).allowTruncated).toBe(request.allowTruncated);
   });
 });
 

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -44,18 +45,34 @@ async function replay(page: Page): Promise<void> {
   });
 }
 
-async function download(page: Page, button: string): Promise<string> {
-  const [file] = await Promise.all([page.waitForEvent("download"), page.click(`text=Download ${button}`)]);
-  return readFileSync((await file.path())!, "utf8");
+const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
+
+/** SHA-256 of each file that the page offers, by the end of its name; the JSON itself beside them. */
+async function downloads(page: Page): Promise<{ hashes: Record<string, string>; result: Result }> {
+  const hashes: Record<string, string> = {};
+  let result: Result | undefined;
+  for (const button of await page.locator(".downloads button:has-text('Download')").all()) {
+    const [file] = await Promise.all([page.waitForEvent("download"), button.click()]);
+    const [, ending] = /\.((?:intervals\.)?\w+)$/.exec(file.suggestedFilename())!;
+    const bytes = readFileSync((await file.path())!);
+    hashes[ending!] = sha256(bytes);
+    if (ending === "json") result = JSON.parse(bytes.toString());
+  }
+  return { hashes, result: result! };
 }
 
-/** What the command line writes that stands on the page, run where the file lies. */
-async function fromCommandLine(page: Page, path: string): Promise<string> {
+/** SHA-256 of the files that the command line which stands on the page writes, run where the trace lies. */
+async function fromCommandLine(page: Page, path: string): Promise<Record<string, string>> {
   const command = (await page.textContent(".command code"))!;
   writeFileSync(join(files.path, basename(path)), readFileSync(path));
   const cli = `"${process.execPath}" "${join(root, "dist/cli/main.js")}"`;
-  const line = `${command.replace("npx nestwalk", cli)} --quiet --json -`;
-  return execFileSync("sh", ["-c", line], { cwd: files.path, encoding: "utf8", maxBuffer: 1 << 26 });
+  const outputs = ["json", "csv", "parquet", "html"].map((kind) => `--${kind} out.${kind}`);
+  const line = `${command.replace("npx nestwalk", cli)} --quiet ${outputs.join(" ")}`;
+  execFileSync("sh", ["-c", line], { cwd: files.path, stdio: ["ignore", "ignore", "inherit"] });
+  const written = readdirSync(files.path).filter((name) => name.startsWith("out."));
+  return Object.fromEntries(
+    written.map((name) => [name.slice(4), sha256(readFileSync(join(files.path, name)))]),
+  );
 }
 
 /** The data that each figure was drawn from. */
@@ -83,9 +100,11 @@ describeInChromium("the page", (browser) => {
     await page.selectOption('[name="guestPages"]', "2m");
     await page.check('[name="hostPage"][value="2m"]', { force: true });
     await replay(page);
-    const json = await download(page, "JSON");
-    expect(json).toBe(await fromCommandLine(page, LACKEY));
-    expect(JSON.parse(json).trace.played.policy.pages).toBe("2m");
+    const { hashes, result } = await downloads(page);
+    const names = ["csv", "html", "intervals.csv", "intervals.parquet", "json", "parquet"];
+    expect(Object.keys(hashes).sort()).toEqual(names);
+    expect(hashes).toEqual(await fromCommandLine(page, LACKEY));
+    expect(result.trace.played!.policy.pages).toBe("2m");
     expect(external).toEqual([]);
     expect(errors).toEqual([]);
     await close();
@@ -97,9 +116,8 @@ describeInChromium("the page", (browser) => {
     expect(await page.isEnabled('[name="guestPages"]')).toBe(false);
     await page.check('[name="technique"][value="npt"]');
     await replay(page);
-    const json = await download(page, "JSON");
-    expect(json).toBe(await fromCommandLine(page, NATIVE));
-    const result = JSON.parse(json) as Result;
+    const { hashes, result } = await downloads(page);
+    expect(hashes).toEqual(await fromCommandLine(page, NATIVE));
     const figures = resultFigures(result);
     expect(figures.length).toBeGreaterThan(5);
     const wanted = Object.fromEntries(figures.map(({ id, data }) => [id, data]));

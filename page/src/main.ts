@@ -1,7 +1,8 @@
 import type { Result } from "nestwalk";
 import { byId } from "./dom.js";
 import type { TraceFile } from "./engine/messages.js";
-import { Cancelled, look, replay, type Work } from "./engine/pool.js";
+import { look, replay } from "./engine/pool.js";
+import { Cancelled, type Work } from "./engine/work.js";
 import { accessesOf, facts } from "./facts.js";
 import { fetchGuest, type Guest } from "./gallery.js";
 import { showIntro } from "./intro.js";

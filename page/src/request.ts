@@ -53,7 +53,7 @@ export function openOptionsOf({ from, columns, addresses, allowTruncated }: Requ
   };
 }
 
-/** What a result says was asked for: the same as `nestwalk compare` with the options of `commandOf`. */
+/** What a result says was asked for: the same as `nestwalk compare` with the same options. */
 export function askedOf({
   techniques,
   cpu,
@@ -76,35 +76,4 @@ export function askedOf({
     ...(columns === undefined ? {} : { columns }),
     ...(addresses === undefined ? {} : { addresses }),
   };
-}
-
-/** The command line that gives the same result. */
-export function commandOf({
-  trace,
-  techniques,
-  cpu,
-  set,
-  hostPage,
-  warmup,
-  interval,
-  ...open
-}: Request): string {
-  const options: [option: string, value: string][] = [
-    ["technique", techniques.join(",")],
-    ["cpu", cpu],
-    ...(hostPage === "4k" ? [] : [["host-page", hostPage] as [string, string]]),
-    ...set.map((one): [string, string] => ["set", one]),
-    ...(warmup === 0 ? [] : [["warmup", String(warmup)] as [string, string]]),
-    ...(interval === 0 ? [] : [["interval", String(interval)] as [string, string]]),
-  ];
-  for (const name of ["from", "columns", "addresses"] as const)
-    if (open[name] !== undefined) options.push([name, open[name]]);
-  const words = options.flatMap(([option, value]) => [`--${option}`, quoted(value)]);
-  const cut = open.allowTruncated ? ["--allow-truncated"] : [];
-  return ["npx nestwalk compare", quoted(trace), ...words, ...cut].join(" ");
-}
-
-/** A word for a shell. */
-function quoted(word: string): string {
-  return /^[\w./:=,+@%-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -40,4 +40,13 @@ export type Answer =
   | { is: "progress"; progress: Advance }
   | { is: "look"; look: Look }
   | { is: "result"; result: Result }
+  | { is: "content"; content: Blob }
   | { is: "failure"; name: string; message: string };
+
+/** What a result can be taken away as. */
+export type Kind = "html" | "json" | "csv" | "parquet" | "intervals.csv" | "intervals.parquet";
+
+export interface Save {
+  kind: Kind;
+  result: Result;
+}

@@ -1,55 +1,17 @@
 import { type MachineConfig, type Result, techniqueName, withMachines } from "nestwalk";
 import type { Advance, Answer, Look, Replay, Task } from "./messages.js";
-
-/** A failure that a worker put into a sentence. */
-export class EngineError extends Error {
-  constructor(name: string, message: string) {
-    super(message);
-    this.name = name;
-  }
-}
-
-/** Work under way. Cancelling ends its workers at once; `done` is then rejected with `Cancelled`. */
-export interface Work<T> {
-  done: Promise<T>;
-  cancel(): void;
-}
-
-export class Cancelled extends Error {
-  override name = "Cancelled";
-}
+import { begin, type Work } from "./work.js";
 
 /** How far each technique has come. */
 export type Progress = Map<string, Advance>;
 
-type Wanted<K extends Answer["is"]> = Extract<Answer, { is: K }>;
-
-/** One worker for one task. */
 function start<K extends "look" | "result">(
   task: Task,
   wanted: K,
   onProgress?: (progress: Advance) => void,
-): Work<Wanted<K>> {
+): Work<Extract<Answer, { is: K }>> {
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-  let stop!: (error: Error) => void;
-  const done = new Promise<Wanted<K>>((resolve, reject) => {
-    stop = reject;
-    worker.onmessage = ({ data }: MessageEvent<Answer>) => {
-      if (data.is === "progress") onProgress?.(data.progress);
-      else if (data.is === "failure") reject(new EngineError(data.name, data.message));
-      else if (data.is === wanted) resolve(data as Wanted<K>);
-    };
-    worker.onerror = (event) => {
-      event.preventDefault();
-      reject(new EngineError("Error", event.message || "the worker could not be started"));
-    };
-    worker.postMessage(task);
-  }).finally(() => worker.terminate());
-  const cancel = () => {
-    worker.terminate();
-    stop(new Cancelled("cancelled"));
-  };
-  return { done, cancel };
+  return begin(worker, task, wanted, onProgress);
 }
 
 /** What a trace is, or the sentence that says what is wrong with it. */

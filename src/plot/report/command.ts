@@ -19,6 +19,7 @@ export function commandOf(config: Record<string, unknown>, trace: Result["trace"
     else if (Array.isArray(value)) for (const one of value) words.push(option, String(one));
     else words.push(option, String(value));
   }
+  if (trace.truncated !== undefined) words.push("--allow-truncated");
   return words.map(quoted).join(" ");
 }
 
