@@ -109,6 +109,31 @@ export function delayAccess(tlb: u32, walk: u32, data: u32): void {
   ++waiting;
 }
 
+const kept = memory.data(1024 * 32 + 16 * 8 + 4 * 8, 16);
+
+/** Keeps the clock as it is, for `restoreClock`. Its counters are not among it. */
+export function saveClock(): void {
+  memory.copy(kept, queue, MOST_WINDOW * 32);
+  memory.copy(kept + MOST_WINDOW * 32, changetype<usize>(walkerFree), MOST_WALKERS * 8);
+  const at = kept + MOST_WINDOW * 32 + MOST_WALKERS * 8;
+  store<u64>(at, now);
+  store<u64>(at, index, 8);
+  store<u64>(at, blockedAt, 16);
+  store<u32>(at, head, 24);
+  store<u32>(at, waiting, 28);
+}
+
+export function restoreClock(): void {
+  memory.copy(queue, kept, MOST_WINDOW * 32);
+  memory.copy(changetype<usize>(walkerFree), kept + MOST_WINDOW * 32, MOST_WALKERS * 8);
+  const at = kept + MOST_WINDOW * 32 + MOST_WALKERS * 8;
+  now = load<u64>(at);
+  index = load<u64>(at, 8);
+  blockedAt = load<u64>(at, 16);
+  head = load<u32>(at, 24);
+  waiting = load<u32>(at, 28);
+}
+
 /** Everything under way finishes: before an exit, a fault, and at the end. */
 export function drain(): void {
   while (waiting > 0) retire();

@@ -320,6 +320,12 @@ export const LEVELS: u32 = 6;
 /** Buckets of the histogram of walks by references; the last holds everything longer. */
 export const WALK_BUCKETS: u32 = 64;
 
+export const COUNTERS_BYTES: usize = <usize>Counter.COUNT * 8;
+export const REFERENCES_BYTES: usize = 36 * 8;
+export const WALK_LENGTHS_BYTES: usize = 64 * 8;
+export const EXITS_BYTES: usize = <usize>ExitReason.COUNT * 8;
+export const STRUCTURES_BYTES: usize = <usize>Structure.COUNT * <usize>StructureCell.COUNT * 8;
+
 const scalars = memory.data(<i32>Counter.COUNT * 8, 16);
 const references = memory.data(36 * 8, 16);
 const walkLengths = memory.data(64 * 8, 16);

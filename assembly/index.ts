@@ -67,6 +67,14 @@ export {
   embedWrite,
 } from "./embed/state";
 export { embedAc, embedProbe, embedSettle, embedTranslate, translateSlow } from "./embed/translate";
+export {
+  explainBegin,
+  explainEnd,
+  explainLogAddress,
+  explainLogLength,
+  explainProbe,
+  explainStateAddress,
+} from "./explain/explain";
 export { kernelLargeRange, kernelPlacedRange } from "./guest/kernel";
 export { finish, guestDigestHigh, guestDigestLow, heapBase, start } from "./machine";
 export { fedAddress, feedAddress } from "./mmu/feed";
@@ -80,6 +88,7 @@ export { replay, stopReason } from "./replay/replay";
 export { windowAddress, windowSize } from "./replay/stream";
 export { framesReached, watchFrames } from "./replay/working-set";
 export { errorCodesAddress, tracepointsAddress } from "./tracepoints";
+export { currentCpl } from "./vcpu/registers";
 
 /** Version of the interface for hosts that embed the core (scripts/abi.mjs). */
 export function abiVersion(): u32 {

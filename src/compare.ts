@@ -8,7 +8,7 @@ import { ReplayError } from "./replay-error.js";
 import { type MachineResult, RESULT_SCHEMA, type Result, type TraceDescription } from "./result.js";
 import { toHex } from "./trace/bytes.js";
 import { sha256 } from "./trace/platform.js";
-import type { TraceSource } from "./trace/source.js";
+import type { Recorded, TraceSource } from "./trace/source.js";
 
 export interface Progress {
   /** Share of the trace replayed, where its length is known. */
@@ -28,6 +28,17 @@ export interface CompareOptions {
   onProgress?: (progress: Progress) => void;
 }
 
+/** The machine of a configuration, set up for what a trace's header says. */
+export function machineFor(
+  recorded: Recorded,
+  config: MachineConfig,
+  core?: CoreBuild | WebAssembly.Module,
+): Machine {
+  const machine = new Machine(withKernel(withRecordedMemory(config, recorded.ramMiB), recorded), core);
+  machine.layPages(recorded);
+  return machine;
+}
+
 /**
  * Replays one trace through several machines, each slice through all of them, so that the trace is read once and memory
  * is bounded by the page tables it touches. Throws TraceError and ReplayError.
@@ -37,13 +48,8 @@ export async function compare(
   configs: readonly MachineConfig[],
   options: CompareOptions = {},
 ): Promise<Result> {
-  const { ramMiB } = trace.header.recorded;
-  const machines = configs.map(
-    (config) =>
-      new Machine(withKernel(withRecordedMemory(config, ramMiB), trace.header.recorded), options.core),
-  );
+  const machines = configs.map((config) => machineFor(trace.header.recorded, config, options.core));
   for (const machine of machines) {
-    machine.layPages(trace.header.recorded);
     if (options.warmup) machine.warmUp(options.warmup);
     if (options.intervals) machine.sampleIntervals(options.intervals);
   }

@@ -1,3 +1,4 @@
+import type { ExplainExports } from "./explain/log.js";
 import {
   Counter,
   counters,
@@ -12,8 +13,10 @@ import { type CoreBuild, instantiate, simdSupported } from "./instantiate.js";
 export { type CoreBuild, simdSupported } from "./instantiate.js";
 
 /** What the core exports: numbers and addresses (assembly/index.ts). */
-export interface CoreExports {
+export interface CoreExports extends ExplainExports {
   readonly memory: WebAssembly.Memory;
+  /** Privilege level of the guest. */
+  currentCpl(): number;
   parametersAddress(): number;
   countersAddress(): number;
   referencesAddress(): number;

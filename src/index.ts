@@ -3,6 +3,7 @@ export { type CompareOptions, compare, type Progress, withMachines } from "./com
 export type { PageSize } from "./config/index.js";
 export * from "./config/index.js";
 export { Core, type CoreBuild, type CoreExports, simdSupported } from "./core.js";
+export * from "./explain/index.js";
 export {
   counters,
   type Declared,

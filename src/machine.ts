@@ -1,6 +1,8 @@
 import type { MachineConfig } from "./config/index.js";
 import { lower } from "./config/index.js";
 import { Core, type CoreBuild } from "./core.js";
+import { type ProbedAccess, probe, readExplanation } from "./explain/read.js";
+import type { Explanation, Place } from "./explain/types.js";
 import { exitReasons } from "./generated/declarations.js";
 import { IntervalSampler, intervalLaws, MOST_INTERVALS } from "./intervals.js";
 import { machineLaws } from "./laws.js";
@@ -59,6 +61,10 @@ export class Machine {
   /** Figures at the end of the warm-up. */
   #before: BigUint64Array[] | undefined;
   #intervals: IntervalSampler | undefined;
+  #onPause: (() => boolean) | undefined;
+  #stopped = false;
+  /** Accesses replayed when the explanation under way began. */
+  #explainedFrom = 0;
 
   /** With a core that runs already, what is fed goes on from there. */
   constructor(config: MachineConfig, core?: CoreBuild | WebAssembly.Module | Core) {
@@ -95,6 +101,51 @@ export class Machine {
     if (!this.#warming) this.#intervals.start();
   }
 
+  /**
+   * Stops at once the replay has come so far, in accesses or in records, and then after every record for as long as
+   * `onPause` gives true; false ends the replay there. In place of a warm-up and intervals.
+   */
+  pauseAt(place: { accesses: number } | { events: number }, onPause: () => boolean): void {
+    const { exports } = this.#core;
+    this.#onPause = onPause;
+    if ("accesses" in place) exports.pauseAfter(place.accesses);
+    else exports.pauseAfterEvents(place.events);
+  }
+
+  /** From here on, until `takeExplanation`, what each access does is kept step by step. */
+  beginExplanation(): void {
+    this.#explainedFrom = this.accesses;
+    this.#core.exports.explainBegin();
+  }
+
+  /** Steps kept so far. */
+  get explainedSteps(): number {
+    return this.#core.exports.explainLogLength();
+  }
+
+  /** What was done since `beginExplanation`, before the access and the record that come next. */
+  takeExplanation(): Explanation {
+    const { exports } = this.#core;
+    exports.explainEnd();
+    return readExplanation(exports, "replayed", this.#place());
+  }
+
+  /**
+   * What an access to `va` would do now, up to the fault or the exit that it may end in; the machine stays as it is. It
+   * is made at the guest's privilege level unless `access` says otherwise. `cold`: as if the TLBs, the paging-structure
+   * caches and the nested TLB were empty.
+   */
+  explain(va: bigint, access: ProbedAccess = {}, { cold = false } = {}): Explanation {
+    const { exports } = this.#core;
+    const user = access.user ?? exports.currentCpl() === 3;
+    return probe(exports, va, { ...access, user }, { cold, at: this.#place() });
+  }
+
+  #place(): Place {
+    const access = this.accesses;
+    return { access, event: this.events - 1, isAccess: access > this.#explainedFrom };
+  }
+
   /** Accesses replayed so far. */
   get accesses(): number {
     return this.#core.counter("accesses");
@@ -103,6 +154,11 @@ export class Machine {
   /** Records replayed so far. */
   get events(): number {
     return this.#core.exports.eventCountNumber();
+  }
+
+  /** Whether the replay was ended by who paused it. */
+  get stopped(): boolean {
+    return this.#stopped;
   }
 
   /** Whether the END record was replayed. */
@@ -115,7 +171,7 @@ export class Machine {
     const core = this.#core.exports;
     const size = core.windowSize();
     let at = 0;
-    while (at < slice.length && !this.#ended) {
+    while (at < slice.length && !this.#ended && !this.#stopped) {
       const carried = this.#carry.length;
       const taken = Math.min(slice.length - at, size - carried);
       const window = new Uint8Array(core.memory.buffer, core.windowAddress(), carried + taken);
@@ -146,16 +202,22 @@ export class Machine {
       const stop = core.stopReason();
       if (stop === Stop.paused) {
         this.#pause();
-        continue;
+        if (!this.#stopped) continue;
       }
       if (stop === Stop.end) this.#ended = true;
-      else if (stop !== Stop.none && stop !== Stop.incomplete) throw this.#failure(stop);
+      else if (stop !== Stop.none && stop !== Stop.incomplete && stop !== Stop.paused)
+        throw this.#failure(stop);
       return new Uint8Array(core.memory.buffer, core.windowAddress() + at, length - at).slice();
     }
   }
 
-  /** The warm-up or an interval ends here. */
+  /** The warm-up or an interval ends here, or somebody looks. */
   #pause(): void {
+    if (this.#onPause !== undefined) {
+      if (this.#onPause()) this.#core.exports.pauseAfter(0);
+      else this.#stopped = true;
+      return;
+    }
     if (this.#warming) {
       this.#warming = false;
       this.#before = this.#core.snapshot();

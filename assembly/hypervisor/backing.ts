@@ -79,8 +79,9 @@ export function hostFrameOf(gfn: u64): u64 {
   const within = gfn & (((<u64>1) << per) - 1);
   const first = chunks.get(chunk, u64.MAX_VALUE);
   if (first !== u64.MAX_VALUE) return first + within;
+  if (looking && !hosted) return NOWHERE;
   const unit = (firstFrame >> per) + (hosted ? chunk : place(nextChunk++));
-  if (hosted && uncounted) return (unit << per) + within;
+  if (looking) return (unit << per) + within;
   const frame = unit << per;
   chunks.set(chunk, frame);
   owners.set(unit, chunk);
@@ -114,11 +115,14 @@ export function isReadOnly(gfn: u64): bool {
   return hosted && kindOf(gfn << 12) === PageKind.rom;
 }
 
+let looking = false;
+/** A frame that nothing is ever written to. */
+const NOWHERE: u64 = (1 << 40) - 1;
+
 /** With `yes`, what is looked up is not given memory by it: for a probe, which has no effects. */
 export function lookOnly(yes: bool): void {
-  uncounted = yes;
+  looking = yes;
 }
-let uncounted = false;
 
 /** A host frame for one of the hypervisor's own tables. */
 export function allocateTable(): u64 {

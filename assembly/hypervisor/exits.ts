@@ -1,5 +1,6 @@
 import { stall } from "../clock";
 import { add, Counter, count, countExit, ExitReason } from "../counters";
+import { noteExit, recording } from "../explain/log";
 import { invalidateVpid } from "../mmu/invalidation";
 import { vpid } from "../mmu/tags";
 import { Parameter, parameter, parameterAt } from "../parameters";
@@ -69,6 +70,7 @@ export function exit(reason: ExitReason): void {
     <u64>takeSoftwareReads() * readCycles;
   work = 0;
   count(Counter.exits);
+  if (recording) noteExit(reason, <u64>hardware + handler);
   countExit(reason, <u64>hardware + handler);
   stall(hardware, handler);
   if (!tagged) invalidateVpid(vpid, true);

@@ -378,8 +378,55 @@ function fractured(data: u64): u32 {
   return size !== stage1 && !(size === SIZE_GROUP && stage1 === 0) ? 1 : 0;
 }
 
+/** Every array of the machine. */
+const MOST_ALL: i32 = 64;
+const all = new StaticArray<usize>(MOST_ALL);
+let made: i32 = 0;
+
 export function newArray(entries: u32, ways: u32, policy: u32, hash: u32, fillMark: u32): TaggedArray {
   const array = new TaggedArray();
   array.init(entries, ways === 0 ? entries : ways, policy, hash, fillMark);
+  all[made++] = changetype<usize>(array);
   return array;
+}
+
+/** Copies of all arrays, one after the other: each one's fields, then its sets. */
+let kept: usize = 0;
+let keptRandom: u64 = 0;
+let keptTick: u64 = 0;
+
+function contentBytes(array: TaggedArray): usize {
+  return <usize>array.setCount() * array.setBytes;
+}
+
+/** Keeps every array as it is, for `restoreArrays`. */
+export function saveArrays(): void {
+  let bytes: usize = 0;
+  for (let i = 0; i < made; ++i)
+    bytes += offsetof<TaggedArray>() + contentBytes(changetype<TaggedArray>(all[i]));
+  kept = heap.alloc(bytes);
+  let at = kept;
+  for (let i = 0; i < made; ++i) {
+    const array = changetype<TaggedArray>(all[i]);
+    memory.copy(at, all[i], offsetof<TaggedArray>());
+    at += offsetof<TaggedArray>();
+    memory.copy(at, array.sets, contentBytes(array));
+    at += contentBytes(array);
+  }
+  keptRandom = random;
+  keptTick = tick;
+}
+
+export function restoreArrays(): void {
+  let at = kept;
+  for (let i = 0; i < made; ++i) {
+    memory.copy(all[i], at, offsetof<TaggedArray>());
+    at += offsetof<TaggedArray>();
+    const array = changetype<TaggedArray>(all[i]);
+    memory.copy(array.sets, at, contentBytes(array));
+    at += contentBytes(array);
+  }
+  heap.free(kept);
+  random = keptRandom;
+  tick = keptTick;
 }

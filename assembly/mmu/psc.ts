@@ -1,4 +1,5 @@
 import { countStructure, Structure, StructureCell } from "../counters";
+import { Lookup, noteFill, notePsc, recording } from "../explain/log";
 import { Parameter, parameterAt } from "../parameters";
 import { CODE_TABLE, INDEX_HASHED, INDEX_PLAIN, newArray, TaggedArray, tagOf } from "./array";
 import { l2, leaveFirst } from "./tlb";
@@ -48,11 +49,13 @@ export class PagingStructureCache {
       const at = array.find(array.setOf(prefix), tag, tag);
       if (at === 0) {
         countStructure(structure, StructureCell.misses);
+        if (recording) notePsc(structure, level, Lookup.miss, address, 0);
         continue;
       }
       countStructure(structure, StructureCell.hits4k);
       array.touch(at);
       pscData = array.data(at);
+      if (recording) notePsc(structure, level, Lookup.hit, address, pscData);
       return level;
     }
     return 0;
@@ -66,6 +69,7 @@ export class PagingStructureCache {
     const evicted = array.evicted;
     array.fill(array.setOf(prefix), tagOf(prefix, CODE_TABLE + level - 2, context), data);
     countStructure(structure, StructureCell.fills);
+    if (recording) noteFill(structure, level, address, data);
     if (array.evicted !== evicted) countEviction(structure, array);
   }
 }

@@ -1,4 +1,5 @@
 import { countStructure, Structure, StructureCell } from "../counters";
+import { noteFill, recording } from "../explain/log";
 import { Parameter, parameter, parameterAt } from "../parameters";
 import { SIZE_4K, SIZE_GROUP, sizeShift } from "../x86/entries";
 import {
@@ -157,6 +158,7 @@ export class TlbLevel {
       at = array.fill(array.setOf(page), tagOf(page, SIZE_4K, context), pageOfGroup(data, va));
     }
     countStructure(this.structure, StructureCell.fills);
+    if (recording) noteFill(this.structure, 0, va, data);
     if (array.evicted !== evicted) {
       countStructure(this.structure, StructureCell.evictions);
       const victims = this.victims;

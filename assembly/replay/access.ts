@@ -8,6 +8,8 @@ import {
   Structure,
   StructureCell,
 } from "../counters";
+import { Lookup, noteDone, noteResolution, noteTlb, noteWalk, noteWalkEnd, recording } from "../explain/log";
+import { beginAccess } from "../explain/tables";
 import { TaggedArray } from "../mmu/array";
 import { dataCycles } from "../mmu/cache";
 import { hintOf, setHint } from "../mmu/hints";
@@ -118,6 +120,7 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
   const fetch = kind === FETCH;
   const first: TlbLevel = fetch ? l1i : l1d;
   wasEmulated = false;
+  if (recording) beginAccess(va, accessOf(kind, mode));
   countStructure(first.structure, StructureCell.lookups);
   let at = first.find(va, context, globalContext);
   if (at !== 0) {
@@ -130,12 +133,14 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
         <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))),
       );
       setHint(va >> 12, fetch, at, changetype<usize>(array));
+      if (recording) noteTlb(first.structure, Lookup.hit, va, kind, mode, data, 0);
       finish(data, addressIn(data, va), va, fetch, 0, 0);
       return Outcome.ok;
     }
     count(Counter.rightsMisses);
   }
   countStructure(first.structure, StructureCell.misses);
+  if (recording) noteMiss(first, at, va, kind, mode, 0);
 
   const second: TlbLevel = fetch ? l2ForFetch() : l2;
   let tlbCycles: u32 = 0;
@@ -153,6 +158,7 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
           <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))),
         );
         if (second.isVictim) array.remove(at);
+        if (recording) noteTlb(second.structure, Lookup.hit, va, kind, mode, data, tlbCycles);
         fillFirst(first, va, data, fetch);
         finish(data, addressIn(data, va), va, fetch, tlbCycles, 0);
         return Outcome.ok;
@@ -160,8 +166,15 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
       count(Counter.rightsMisses);
     }
     countStructure(second.structure, StructureCell.misses);
+    if (recording) noteMiss(second, at, va, kind, mode, tlbCycles);
   }
   return walkPage(va, kind, mode, first, second, tlbCycles);
+}
+
+/** A TLB had no entry, or the one at `at`, which does not allow the access. */
+function noteMiss(level: TlbLevel, at: usize, va: u64, kind: u32, mode: u32, cycles: u32): void {
+  const found = at !== 0 ? foundArray.data(at) : 0;
+  noteTlb(level.structure, at !== 0 ? Lookup.refused : Lookup.miss, va, kind, mode, found, cycles);
 }
 
 function finish(entry: u64, hpa: u64, va: u64, fetch: bool, tlb: u32, walk: u32): void {
@@ -169,6 +182,7 @@ function finish(entry: u64, hpa: u64, va: u64, fetch: bool, tlb: u32, walk: u32)
   accessedEntry = entry;
   const data = dataCaches ? dataCycles(hpa, va, fetch) : 0;
   accessedCycles = tlb + walk + data;
+  if (recording) noteDone(va, hpa, entry, data, false);
   if (tlb | walk | data) delayAccess(tlb, walk, data);
 }
 
@@ -191,9 +205,11 @@ function walkPage(va: u64, kind: u32, mode: u32, first: TlbLevel, second: TlbLev
     if (attempt > 0) count(Counter.walksRetried);
     beginHardwareWalk();
     if (fetch) addWalkCycles(fetchCycles);
+    if (recording) noteWalk(va, attempt, walkCycles);
     const outcome = translate(hardware, hardwareControls, va, access);
     endHardwareWalk(outcome);
     countWalkLength(walkReferences);
+    if (recording) noteWalkEnd(outcome, walkCycles, fault.address, faultCode(outcome), fault.guestPhysical);
     if (outcome === Outcome.ok) {
       const data = coalesces && composed.size === SIZE_4K ? coalesce(hardware) : composed.data;
       if (second.length > 0 && !second.isVictim) second.fill(va, entrySize(data), contextFor(data), data);
@@ -205,6 +221,7 @@ function walkPage(va: u64, kind: u32, mode: u32, first: TlbLevel, second: TlbLev
     tlb = 0;
     if (outcome === Outcome.eptViolation || outcome === Outcome.nestedPageFault) forgetViolation(va);
     const resolution = resolve(outcome, va, access);
+    if (recording) noteResolution(resolution, fault.address, fault.errorCode);
     if (resolution === Resolution.leave) {
       drain();
       if (outcome === Outcome.pageFault) invalidateFault(vpid, currentPcid(), va);
@@ -213,6 +230,7 @@ function walkPage(va: u64, kind: u32, mode: u32, first: TlbLevel, second: TlbLev
     if (resolution === Resolution.emulated) {
       accessedAddress = emulatedAddress;
       wasEmulated = true;
+      if (recording) noteDone(va, emulatedAddress, 0, 0, true);
       return Outcome.ok;
     }
     if (resolution === Resolution.guestFault) {
@@ -226,6 +244,11 @@ function walkPage(va: u64, kind: u32, mode: u32, first: TlbLevel, second: TlbLev
       return outcome;
     }
   }
+}
+
+/** What the outcome reports: a #PF error code, an exit qualification or an EXITINFO1. */
+function faultCode(outcome: Outcome): u64 {
+  return outcome === Outcome.pageFault ? fault.errorCode : fault.qualification;
 }
 
 /**

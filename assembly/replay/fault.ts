@@ -1,4 +1,5 @@
 import { Counter, count } from "../counters";
+import { Purpose, setPurpose } from "../explain/log";
 import { invalidateFault } from "../mmu/invalidation";
 import { vpid } from "../mmu/tags";
 import { currentPcid, guest, registers } from "../vcpu/registers";
@@ -16,7 +17,9 @@ export function probe(va: u64, access: u32): Outcome {
   const second = guest.second;
   const before = setWalker(Walker.probe);
   guest.second = SECOND_BACKING;
+  setPurpose(Purpose.tables);
   const outcome = translateFirst(guest, registers, va, access);
+  setPurpose(Purpose.access);
   guest.second = second;
   setWalker(before);
   return outcome;

@@ -29,6 +29,9 @@ let embedded = false;
 export function leaveExits(yes: bool): void {
   embedded = yes;
 }
+export function leavesExits(): bool {
+  return embedded;
+}
 
 export function startTechnique(): void {
   technique = parameter(Parameter.technique);

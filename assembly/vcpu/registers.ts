@@ -39,6 +39,9 @@ export const guest = new Dimension();
 export function setCpl(value: u32): void {
   cpl = value;
 }
+export function currentCpl(): u32 {
+  return cpl;
+}
 export function setCr3Value(value: u64): void {
   cr3 = value;
 }

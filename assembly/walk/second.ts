@@ -1,4 +1,6 @@
 import { Counter, count, countStructure, Structure, StructureCell } from "../counters";
+import { Lookup, noteFill, noteNestedTlb, noteRow, recording, withoutEffect } from "../explain/log";
+import { noteRefusal } from "../explain/walk-notes";
 import { hostAddressOf } from "../hypervisor/backing";
 import { write64 } from "../memory/physical";
 import { hosted } from "../memory/ranges";
@@ -40,12 +42,14 @@ import {
   PF_WRITE,
 } from "../x86/fault";
 import { KIND_EPT } from "../x86/format";
+import { Refusal } from "../x86/refusal";
 import { RIGHT_EXECUTE, RIGHT_USER, RIGHT_WRITE } from "../x86/rights";
 import { Dimension, SECOND_BACKING, SECOND_NESTED } from "./dimension";
 import {
   addWalkCycles,
   Found,
   fillPsc,
+  reservedRefusal,
   setFlags,
   setRow,
   setTableAddress,
@@ -118,6 +122,9 @@ export function resetPml(base: u64, index: u32 = 511): void {
 export function pmlIndexNow(): u32 {
   return pmlIndex;
 }
+export function restorePmlIndex(index: u32): void {
+  pmlIndex = index;
+}
 
 /** Second-stage translation of a paging-structure entry of `d` at `gpa`, which belongs to `level`. */
 export function translateTable(d: Dimension, gpa: u64, level: u32): Outcome {
@@ -140,9 +147,11 @@ export function translateTable(d: Dimension, gpa: u64, level: u32): Outcome {
  * Fills `fault` when it is refused.
  */
 export function translateSecond(gpa: u64, need: u32, level: u32): Outcome {
+  if (recording) noteRow(level);
   const array = nestedTlb();
   const cached = changetype<usize>(array) !== 0 && (level !== 0 || nestedData) && walker === Walker.hardware;
   if (cached) {
+    let missed = true;
     countStructure(Structure.nested, StructureCell.lookups);
     for (let size: u32 = 0; size < 3; ++size) {
       if (array.liveOf(size) === 0) continue;
@@ -161,7 +170,12 @@ export function translateSecond(gpa: u64, need: u32, level: u32): Outcome {
         (data & TLB_R2 || !(need & NEED_READ)) &&
         (!(need & NEED_WRITE) || (data & (TLB_W | TLB_D)) === (TLB_W | TLB_D)) &&
         (!(need & NEED_EXECUTE) || executable(rights));
-      if (!allowed) break;
+      if (!allowed) {
+        if (recording) noteNestedTlb(Lookup.refused, gpa, data);
+        missed = false;
+        break;
+      }
+      if (recording) noteNestedTlb(Lookup.hit, gpa, data);
       countStructure(Structure.nested, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(size)));
       array.touch(at);
       secondRights = rights;
@@ -172,6 +186,7 @@ export function translateSecond(gpa: u64, need: u32, level: u32): Outcome {
       return Outcome.ok;
     }
     countStructure(Structure.nested, StructureCell.misses);
+    if (recording && missed) noteNestedTlb(Lookup.miss, gpa, 0);
   }
   if (walker === Walker.hardware) {
     count(Counter.nestedWalks);
@@ -202,6 +217,7 @@ export function translateSecond(gpa: u64, need: u32, level: u32): Outcome {
     const evicted = array.evicted;
     array.fill(array.setOf(page), tagOf(page, secondSize, host.context), data);
     countStructure(Structure.nested, StructureCell.fills);
+    if (recording) noteFill(Structure.nested, 0, gpa, data);
     if (array.evicted !== evicted) countEviction(Structure.nested, array);
   }
   return Outcome.ok;
@@ -218,11 +234,11 @@ function setHostFlags(write: bool): Outcome {
   secondDirty = host.leafDirty || write;
   if (format.accessed === 0 || walker === Walker.probe) return Outcome.ok;
   const leafFlags = format.accessed | (write ? format.dirty : 0);
-  if (pml && !host.leafDirty && write && pmlIndex > 511) return Outcome.pmlFull;
+  if (pml && !host.leafDirty && write && pmlIndex > 511) return logFull();
   for (let level = host.top; level >= host.level; --level) {
     const flags = level === host.level ? leafFlags : format.accessed;
     if ((host.entries[level] & flags) === flags || (format.plainTop && level === 3)) continue;
-    if (pml && pmlIndex > 511) return Outcome.pmlFull;
+    if (pml && pmlIndex > 511) return logFull();
     const missing = flags & ~host.entries[level];
     if (!setFlags(host, level, flags)) return Outcome.contended;
     if (missing & format.accessed) count(Counter.accessedSet);
@@ -231,11 +247,19 @@ function setHostFlags(write: bool): Outcome {
   return Outcome.ok;
 }
 
+function logFull(): Outcome {
+  if (recording) noteRefusal(host, Refusal.log);
+  return Outcome.pmlFull;
+}
+
 /** SDM 3C 29.3.3: misconfiguration at any level first, then the rights of the whole walk. */
 function checkEpt(found: Found, gpa: u64, need: u32, level: u32): Outcome {
   fault.guestPhysical = gpa;
   fault.address = stage1.address;
-  if (found === Found.reserved) return Outcome.eptMisconfig;
+  if (found === Found.reserved) {
+    if (recording) noteRefusal(host, reservedRefusal(host));
+    return Outcome.eptMisconfig;
+  }
   const rights = found === Found.notPresent ? 0 : host.rights;
   const allowed =
     found === Found.leaf &&
@@ -243,6 +267,7 @@ function checkEpt(found: Found, gpa: u64, need: u32, level: u32): Outcome {
     (!(need & NEED_WRITE) || (rights & EPT_WRITE) !== 0) &&
     (!(need & NEED_EXECUTE) || executable(rights));
   if (!allowed) {
+    if (recording) noteRefusal(host, eptRefusal(found, need, rights));
     eptQualification(need, rights, level);
     /* Beyond what the tables span no entry was read, so none allows a #VE. */
     fault.suppressVe = beyondSpan(gpa) || (host.entries[host.level] & EPT_SUPPRESS_VE) !== 0;
@@ -261,10 +286,17 @@ function checkEpt(found: Found, gpa: u64, need: u32, level: u32): Outcome {
     walker !== Walker.probe
   ) {
     if (isDefined(HOSTED)) setReason(Reason.log);
-    write64(pmlBase + ((<u64>pmlIndex) << 3), gpa & ~0xfff);
+    if (!withoutEffect) write64(pmlBase + ((<u64>pmlIndex) << 3), gpa & ~0xfff);
     pmlIndex = (pmlIndex - 1) & 0xffff;
   }
   return outcome;
+}
+
+/** What of the access the second stage does not allow. */
+function eptRefusal(found: Found, need: u32, rights: u64): Refusal {
+  if (found === Found.notPresent) return Refusal.notPresent;
+  if (need & NEED_READ && !(rights & EPT_READ)) return Refusal.read;
+  return need & NEED_WRITE && !(rights & EPT_WRITE) ? Refusal.write : Refusal.execute;
 }
 
 function beyondSpan(gpa: u64): bool {
@@ -308,12 +340,21 @@ function checkNpt(found: Found, gpa: u64, need: u32, level: u32): Outcome {
       (rights & RIGHT_EXECUTE ? EPT_EXECUTE | EPT_EXECUTE_USER : 0);
     if (rights & RIGHT_USER && (!write || rights & RIGHT_WRITE) && (!fetch || rights & RIGHT_EXECUTE))
       return setHostFlags(write);
+    if (recording) noteRefusal(host, nptRefusal(rights, write));
     code |= PF_PRESENT;
   } else if (found === Found.reserved) {
+    if (recording) noteRefusal(host, Refusal.reserved);
     code |= PF_PRESENT | PF_RESERVED;
+  } else if (recording) {
+    noteRefusal(host, Refusal.notPresent);
   }
   fault.qualification = code;
   return Outcome.nestedPageFault;
+}
+
+function nptRefusal(rights: u32, write: bool): Refusal {
+  if (!(rights & RIGHT_USER)) return Refusal.user;
+  return write && !(rights & RIGHT_WRITE) ? Refusal.write : Refusal.execute;
 }
 
 /** RIGHT_* of an ordinary entry's accumulated bits. */

@@ -1,4 +1,6 @@
 import { Counter, count } from "../counters";
+import { noteFirstStage, recording } from "../explain/log";
+import { noteRefusal } from "../explain/walk-notes";
 import { hosted } from "../memory/ranges";
 import { combineTypes, patType } from "../mmu/memory-type";
 import {
@@ -31,13 +33,14 @@ import {
   PF_WRITE,
 } from "../x86/fault";
 import { Format, isCanonical } from "../x86/format";
+import { Refusal } from "../x86/refusal";
 import {
-  allows,
   keyRefuses,
   modeOf,
   RIGHT_EXECUTE,
   RIGHT_USER,
   RIGHT_WRITE,
+  refusalOf,
   shadowStackAllows,
 } from "../x86/rights";
 import { Dimension, SECOND_NESTED } from "./dimension";
@@ -55,7 +58,7 @@ import {
   stage1,
   translateSecond,
 } from "./second";
-import { Found, fillPsc, setFlags, stopped, Walker, walk, walker } from "./walk";
+import { Found, fillPsc, reservedRefusal, setFlags, stopped, Walker, walk, walker } from "./walk";
 
 /** The registers that decide about rights, as whoever walks sees them. */
 export class Controls {
@@ -121,7 +124,10 @@ export function pageFault(address: u64, access: u32, controls: Controls, cause: 
  */
 export function translateFirst(d: Dimension, controls: Controls, address: u64, access: u32): Outcome {
   const format = d.format;
-  if (!isCanonical(address, format)) return Outcome.generalProtection;
+  if (!isCanonical(address, format)) {
+    if (recording) noteRefusal(d, Refusal.canonical);
+    return Outcome.generalProtection;
+  }
   stage1.address = address;
   stage1.rights = 0;
   d.write = (access & KIND) === WRITE;
@@ -139,8 +145,14 @@ function attempt(d: Dimension, controls: Controls, address: u64, access: u32, us
   const format = d.format;
   const found = walk(d, address, useCache);
   if (found === Found.stopped) return stopped;
-  if (found === Found.notPresent) return pageFault(address, access, controls, 0);
-  if (found === Found.reserved) return pageFault(address, access, controls, PF_PRESENT | PF_RESERVED);
+  if (found === Found.notPresent) {
+    if (recording) noteRefusal(d, Refusal.notPresent);
+    return pageFault(address, access, controls, 0);
+  }
+  if (found === Found.reserved) {
+    if (recording) noteRefusal(d, reservedRefusal(d));
+    return pageFault(address, access, controls, PF_PRESENT | PF_RESERVED);
+  }
   translated.address = d.result;
   if (d.level === 0) {
     translated.rights = RIGHT_WRITE | RIGHT_USER | RIGHT_EXECUTE;
@@ -164,12 +176,15 @@ function attempt(d: Dimension, controls: Controls, address: u64, access: u32, us
     if (keyRefuses(userPage, key, access, controls.cr0, controls.cr4, controls.pkru, controls.pkrs))
       cause = PF_PRESENT | PF_KEY;
   }
-  const allowed =
-    access & SHADOW_STACK
-      ? shadowStackAllows(rights, shadowStackPage, access)
-      : allows(rights, access & KIND, modeOf(access, controls.ac), controls.cr0, controls.cr4);
-  if (!allowed) cause |= PF_PRESENT;
-  if (cause !== 0) return pageFault(address, access, controls, cause);
+  let refusal = Refusal.none;
+  if (!(access & SHADOW_STACK))
+    refusal = refusalOf(rights, access & KIND, modeOf(access, controls.ac), controls.cr0, controls.cr4);
+  else if (!shadowStackAllows(rights, shadowStackPage, access)) refusal = Refusal.shadowStack;
+  if (refusal !== Refusal.none) cause |= PF_PRESENT;
+  if (cause !== 0) {
+    if (recording) noteRefusal(d, refusal !== Refusal.none ? refusal : Refusal.key);
+    return pageFault(address, access, controls, cause);
+  }
 
   stage1.rights = rights;
   const write = (access & KIND) === WRITE && !(access & SHADOW_STACK);
@@ -199,6 +214,7 @@ function updateFlags(d: Dimension, write: bool): Outcome {
     const missing = flags & ~d.entries[level];
     if (missing === 0 || (format.plainTop && level === 3)) continue;
     if (forbidsFlags(d, level)) {
+      if (recording) noteRefusal(d, Refusal.flags);
       return d.cached && level === d.top ? RESTART : Outcome.eptViolation;
     }
     if (!setFlags(d, level, flags)) return Outcome.contended;
@@ -228,6 +244,7 @@ function translateOnce(d: Dimension, controls: Controls, address: u64, access: u
   const first = translateFirst(d, controls, address, access);
   if (first !== Outcome.ok) return first;
   const t = translated;
+  if (recording) noteFirstStage(t.address);
   let hpa = t.address;
   let size = t.size;
   let data: u64 = (t.rights & RIGHT_WRITE ? TLB_W : 0) | (t.rights & RIGHT_USER ? TLB_U : 0);

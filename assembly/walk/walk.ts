@@ -1,4 +1,6 @@
 import { add, Counter, count, countReference, read, set } from "../counters";
+import { recording, withoutEffect } from "../explain/log";
+import { noteEntry, noteFlags, notePdpte } from "../explain/walk-notes";
 import { exchangeEntry, read32, read64 } from "../memory/physical";
 import { Reason, setReason } from "../memory/reason";
 import { tableCycles, touchByHypervisor } from "../mmu/cache";
@@ -7,6 +9,7 @@ import { Parameter, parameter } from "../parameters";
 import { DIRTY, EPT_WRITE, FRAME, GLOBAL, LARGE, WRITABLE } from "../x86/entries";
 import { Outcome } from "../x86/fault";
 import { Format, KIND_EPT, KIND_PAGE_TABLE } from "../x86/format";
+import { Refusal } from "../x86/refusal";
 import { Dimension, SECOND_NESTED, SECOND_NONE } from "./dimension";
 import { forbidsFlags, tableRights, translateTable } from "./second";
 
@@ -150,6 +153,7 @@ export function walk(d: Dimension, address: u64, useCache: bool): Found {
   }
   if (level === 3 && format.pdpteRegisters) {
     const pdpte = d.pdptes[<u32>(address >> 30) & 3];
+    if (recording) notePdpte(d, pdpte);
     if (!(pdpte & 1)) {
       d.level = 3;
       d.rights = 0;
@@ -179,9 +183,11 @@ export function walk(d: Dimension, address: u64, useCache: bool): Found {
       tableIsHost = false;
     }
     unchecked((d.hostAddresses[level] = hostAddress));
+    const before = walkCycles;
     countEntryRead(d, level, hostAddress);
     if (isDefined(HOSTED)) setReason(reasonOf(format, level));
-    const entry = format.entryShift === 3 ? read64(hostAddress) : read32(hostAddress);
+    let entry = format.entryShift === 3 ? read64(hostAddress) : read32(hostAddress);
+    if (recording) entry = noteEntry(d, level, hostAddress, entry, walkCycles - before);
     unchecked((d.entries[level] = entry));
     d.level = level;
     if ((entry & format.present) === 0) {
@@ -193,7 +199,8 @@ export function walk(d: Dimension, address: u64, useCache: bool): Found {
       d.rights = rights & (entry ^ format.invert);
       return Found.reserved;
     }
-    if (format.kind === KIND_EPT && misconfigured(format, entry, level === 1 || large)) return Found.reserved;
+    if (format.kind === KIND_EPT && misconfiguration(format, entry, level === 1 || large) !== Refusal.none)
+      return Found.reserved;
     const plain = format.plainTop && level === 3;
     if (!plain) rights &= entry ^ format.invert;
     if (level === 1 || large) {
@@ -245,12 +252,23 @@ export function setTableAddress(hpa: u64): void {
 }
 
 /** Level-1 entries have no PS: bit 7 is PAT. The reserved masks of level 1 are the same for both. */
-function misconfigured(format: Format, entry: u64, leaf: bool): bool {
+function misconfiguration(format: Format, entry: u64, leaf: bool): Refusal {
   const combination = <u32>(entry & 7) | ((<u32>((entry & format.rights) >> 10)) << 3);
-  if ((format.badRights >> (combination & 15)) & 1) return true;
-  if (!leaf) return false;
+  if ((format.badRights >> (combination & 15)) & 1) return Refusal.rights;
+  if (!leaf) return Refusal.none;
   const type = <u32>(entry >> 3) & 7;
-  return type === 2 || type === 3 || type === 7;
+  return type === 2 || type === 3 || type === 7 ? Refusal.memoryType : Refusal.none;
+}
+
+/** What is wrong with the entry at which a walk of `d` has ended as `reserved`. */
+export function reservedRefusal(d: Dimension): Refusal {
+  const format = d.format;
+  const level = d.level;
+  const entry = d.entries[level];
+  const large = (entry & LARGE) !== 0;
+  if ((entry & format.reserved[(level << 1) + (large ? 1 : 0)]) !== 0 || format.kind !== KIND_EPT)
+    return Refusal.reserved;
+  return misconfiguration(format, entry, level === 1 || (large && ((format.largeLevels >> level) & 1) !== 0));
 }
 
 /**
@@ -259,10 +277,14 @@ function misconfigured(format: Format, entry: u64, leaf: bool): bool {
  */
 export function setFlags(d: Dimension, level: u32, flags: u64): bool {
   const before = d.entries[level];
-  if (isDefined(HOSTED)) setReason(reasonOf(d.format, level));
-  if (!exchangeEntry(d.hostAddresses[level], d.format.entryShift === 3 ? 8 : 4, before, before | flags))
-    return false;
-  unchecked((d.entries[level] = before | flags));
+  const value = before | flags;
+  const at = d.hostAddresses[level];
+  if (!withoutEffect) {
+    if (isDefined(HOSTED)) setReason(reasonOf(d.format, level));
+    if (!exchangeEntry(at, d.format.entryShift === 3 ? 8 : 4, before, value)) return false;
+  }
+  unchecked((d.entries[level] = value));
+  if (recording) noteFlags(d, level, at, value, flags & ~before);
   return true;
 }
 

@@ -14,6 +14,7 @@ import {
   WRITE,
 } from "./access";
 import { CR0_WP, CR4_PKE, CR4_PKS, CR4_SMAP, CR4_SMEP } from "./control";
+import { Refusal } from "./refusal";
 
 /** Rights of a page as an access meets them: the AND over all levels of the walk. */
 export const RIGHT_WRITE: u32 = 1;
@@ -21,20 +22,28 @@ export const RIGHT_USER: u32 = 2;
 export const RIGHT_EXECUTE: u32 = 4;
 
 /**
- * Whether the rights of a page allow an access. SDM 3A 4.6.1; APM 2 5.6.
+ * What in the rights of a page refuses an access, if anything does. SDM 3A 4.6.1; APM 2 5.6.
  * `mode` is one of access.ts's MODE_*; protection keys and shadow stacks are apart.
  */
-export function allows(rights: u32, kind: u32, mode: u32, cr0: u64, cr4: u64): bool {
+export function refusalOf(rights: u32, kind: u32, mode: u32, cr0: u64, cr4: u64): Refusal {
   const userPage = (rights & RIGHT_USER) !== 0;
   if (mode === MODE_USER) {
-    if (!userPage) return false;
-    if (kind === WRITE) return (rights & RIGHT_WRITE) !== 0;
-    if (kind === FETCH) return (rights & RIGHT_EXECUTE) !== 0;
-    return true;
+    if (!userPage) return Refusal.user;
+    if (kind === WRITE && (rights & RIGHT_WRITE) === 0) return Refusal.write;
+    if (kind === FETCH && (rights & RIGHT_EXECUTE) === 0) return Refusal.execute;
+    return Refusal.none;
   }
-  if (kind === FETCH) return (rights & RIGHT_EXECUTE) !== 0 && !(userPage && (cr4 & CR4_SMEP) !== 0);
-  if (userPage && (cr4 & CR4_SMAP) !== 0 && mode !== MODE_SUPERVISOR_AC) return false;
-  return kind === READ || (rights & RIGHT_WRITE) !== 0 || (cr0 & CR0_WP) === 0;
+  if (kind === FETCH) {
+    if ((rights & RIGHT_EXECUTE) === 0) return Refusal.execute;
+    return userPage && (cr4 & CR4_SMEP) !== 0 ? Refusal.smep : Refusal.none;
+  }
+  if (userPage && (cr4 & CR4_SMAP) !== 0 && mode !== MODE_SUPERVISOR_AC) return Refusal.smap;
+  return kind === READ || (rights & RIGHT_WRITE) !== 0 || (cr0 & CR0_WP) === 0 ? Refusal.none : Refusal.write;
+}
+
+/** Whether the rights of a page allow an access. */
+export function allows(rights: u32, kind: u32, mode: u32, cr0: u64, cr4: u64): bool {
+  return refusalOf(rights, kind, mode, cr0, cr4) === Refusal.none;
 }
 
 /**

@@ -12,6 +12,7 @@ says what each one paid: page walks and the references in them, TLB hits, VM exi
 
   nestwalk compare TRACE     several machines side by side
   nestwalk run TRACE         one machine
+  nestwalk explain TRACE     one access, step by step: lookups, walks, entries, faults
   nestwalk presets [NAME]    CPUs that can be modelled, and where their numbers come from
   nestwalk schema            configuration keys, as JSON Schema or as a list
   nestwalk trace info FILE   what a trace holds
@@ -36,6 +37,7 @@ type Command = (args: readonly string[], io: Io) => Promise<number>;
 const commands: Record<string, () => Promise<Command>> = {
   compare: async () => (await import("./compare.js")).compareCommand,
   run: async () => (await import("./run.js")).runCommand,
+  explain: async () => (await import("./explain.js")).explainCommand,
   presets: async () => (await import("./presets.js")).presetsCommand,
   schema: async () => (await import("./schema.js")).schemaCommand,
   trace: async () => (await import("./trace.js")).traceCommand,

@@ -1,16 +1,4 @@
-import { readFile } from "node:fs/promises";
-import {
-  type ConfigRequest,
-  type MachineConfig,
-  parseAssignment,
-  parseConfigFile,
-  parseTechniques,
-  resolveConfig,
-  type TechniqueName,
-  techniqueKeys,
-  techniqueName,
-} from "../config/index.js";
-import { simdSupported } from "../core.js";
+import { type MachineConfig, techniqueName } from "../config/index.js";
 import { ansi, plain } from "../report/style.js";
 import { comparisonTable } from "../report/table.js";
 import { printable } from "../report/text.js";
@@ -18,6 +6,14 @@ import type { Result } from "../result.js";
 import { type OptionSpecs, type Parsed, parseArguments, positional } from "./arguments.js";
 import { writeHelp } from "./help.js";
 import { FailureError, type Io, mayColour, UsageError } from "./io.js";
+import {
+  coreBuild,
+  coreOptionHelp,
+  machineOptions,
+  machineOptionsHelp,
+  machinesOf,
+  precedenceHelp,
+} from "./machines.js";
 import {
   checkOutputs,
   outputOptions,
@@ -32,34 +28,26 @@ import { inputOptions, inputOptionsHelp, openInput } from "./trace-input.js";
 /** What `compare` and `run` share: options, machines, the replay and what is said of it. */
 
 const options: OptionSpecs = {
-  technique: { type: "string", short: "t" },
-  cpu: { type: "string" },
-  "host-page": { type: "string" },
-  config: { type: "string" },
-  set: { type: "string", multiple: true },
+  ...machineOptions,
   ...outputOptions,
   quiet: { type: "boolean", short: "q" },
   warmup: { type: "string" },
   interval: { type: "string" },
   ...inputOptions,
-  core: { type: "string" },
 };
 
-export const replayOptionsHelp = `  --cpu PRESET         CPU to model (default skylake-sp); nestwalk presets lists them
-  --host-page SIZE     4k, 2m or 1g: largest host page that backs the guest (default 4k)
-  --config FILE        JSON file with configuration keys; nestwalk schema describes them
-  --set KEY=VALUE      one key, such as clock.window=128; may be repeated
+export const replayOptionsHelp = `${machineOptionsHelp}
   --warmup N           replay the first N accesses without counting them: TLBs and tables fill
   --interval N         give the figures by interval too: N accesses, or markers, which ends one
                        at each marker of the trace; in the JSON, as intervals
 ${outputOptionsHelp}
   -q, --quiet          no table and no progress line
-  --core simd|scalar   build of the core (default: simd where the engine has it); same results
+${coreOptionHelp}
 
 How to read TRACE, where it leaves that open
 ${inputOptionsHelp}
 
-Later wins: defaults, CPU preset, --config, --set in order, --technique and --host-page.`;
+${precedenceHelp}`;
 
 export interface ReplayCommand {
   name: "compare" | "run";
@@ -80,8 +68,8 @@ export async function replayCommand(
     return 0;
   }
   const { TRACE } = positional(command.name, parsed.positionals, "TRACE");
-  const core = coreBuild(text(parsed, "core"));
-  const configs = await machines(command, parsed);
+  const core = coreBuild(parsed);
+  const configs = await machinesOf(command.name, command.machines, parsed);
   const warmup = warmupOf(text(parsed, "warmup"));
   const intervals = intervalsOf(text(parsed, "interval"));
   const outputs = outputsOf(parsed);
@@ -142,96 +130,6 @@ function intervalsOf(value: string | undefined): number | "markers" | undefined 
       `--interval is "${value}"; it must be a number of accesses, such as 100000, or markers`,
     );
   return accesses;
-}
-
-function coreBuild(name: string | undefined): "simd" | "scalar" {
-  if (name === undefined) return simdSupported() ? "simd" : "scalar";
-  if (name !== "simd" && name !== "scalar")
-    throw new UsageError(`--core is "${name}"; it must be simd or scalar`);
-  if (name === "simd" && !simdSupported())
-    throw new FailureError("this JavaScript engine has no WebAssembly SIMD; use --core scalar");
-  return name;
-}
-
-/** One configuration for each technique. */
-async function machines(command: ReplayCommand, parsed: Parsed): Promise<MachineConfig[]> {
-  const technique = text(parsed, "technique");
-  const names = technique === undefined ? undefined : parseTechniques(technique);
-  if (names && names.length > 1 && command.machines === "one")
-    throw new UsageError(
-      `run replays one machine, but --technique names ${names.length}; use nestwalk compare`,
-    );
-  const path = text(parsed, "config");
-  const page = text(parsed, "host-page");
-  const base = {
-    cpu: text(parsed, "cpu"),
-    file: path === undefined ? undefined : parseConfigFile(path, await configText(path)),
-    set: parsed.values.set as string[] | undefined,
-  };
-  const direct = page === undefined ? [] : [{ option: "--host-page", path: "host.page", value: page }];
-  const chosenBy = whatChooses(base);
-  if (names && chosenBy)
-    throw new UsageError(`--technique and ${chosenBy} both choose what the machine does; leave one out`);
-  if (names === undefined) {
-    const config = resolveConfig({ ...base, options: direct });
-    if (command.machines === "one") return [config];
-    return several(base, direct, standardTechniques(config, namesTechnique(base)));
-  }
-  return several(base, direct, names);
-}
-
-type Direct = NonNullable<ConfigRequest["options"]>;
-
-/** What `compare` compares when --technique is not given: all techniques, or native with the one that is configured. */
-function standardTechniques(config: MachineConfig, named: boolean): TechniqueName[] {
-  if (!named) return ["native", "shadow", config.format];
-  const name = techniqueName(config) as TechniqueName;
-  return name === "native" ? [name] : ["native", name];
-}
-
-function several(base: ConfigRequest, direct: Direct, names: readonly TechniqueName[]): MachineConfig[] {
-  return names.map((name) =>
-    resolveConfig({
-      ...base,
-      options: [
-        ...Object.entries(techniqueKeys(name)).map(([key, value]) => ({
-          option: "--technique",
-          path: key,
-          value,
-        })),
-        ...direct,
-      ],
-    }),
-  );
-}
-
-function has(value: unknown, key: string): boolean {
-  return typeof value === "object" && value !== null && Object.hasOwn(value, key);
-}
-
-function namesTechnique({ file, set = [] }: ConfigRequest): boolean {
-  return has(file?.value, "technique") || set.some((text) => parseAssignment(text).path === "technique");
-}
-
-/** The assignment or the file that names a technique or a format. */
-function whatChooses({ file, set = [] }: ConfigRequest): string | undefined {
-  for (const key of ["technique", "format"]) {
-    const text = set.find((one) => parseAssignment(one).path === key);
-    if (text !== undefined) return `--set ${text}`;
-    if (file && has(file.value, key)) return `${key} in ${file.name}`;
-  }
-  return undefined;
-}
-
-async function configText(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why =
-      code === "ENOENT" ? "does not exist" : code === "EISDIR" ? "is a folder" : `cannot be read (${code})`;
-    throw new UsageError(`--config ${path} ${why}`);
-  }
 }
 
 /** What the result says was asked for: what changes its numbers, not where it goes. */
