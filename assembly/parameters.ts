@@ -193,6 +193,8 @@ export enum Parameter {
   shadowUnshadow,
   /** 1: the guest's large pages are always mapped by 4 KiB entries. */
   shadowSplinter,
+  /** 1: shadow pages made under one EFER.NXE do not serve under the other. */
+  shadowNxRole,
   /** 1: nested paging by KVM's older code, whose tables are direct shadow pages; 0: by its TDP MMU. */
   tdpLegacy,
 

@@ -226,6 +226,21 @@ it("two emulated stores in a row drop a table, and not with another fault betwee
   expect(stores({ shadowUnshadow: 2 }, true)).not.toHaveProperty("mmu_flooded");
 });
 
+it("without a role of its own, what was mapped under EFER.NXE stays mapped without (kvm_init_shadow_mmu)", () => {
+  const cleared = (shadowNxRole: number) => {
+    const g = new KernelGuest({ shadowNxRole });
+    const { pml4, pt } = g.space();
+    g.store(pt, 0, page(0) | P | 2n | A | D | (1n << 63n));
+    g.cr3(pml4);
+    g.read(0n);
+    g.machine.load("efer", 0x500n);
+    return { seen: g.read(0n), figures: g.machine.figures() };
+  };
+  expect(cleared(1).seen).toBeUndefined();
+  expect(cleared(0).seen).toBe(page(0));
+  expect(figure(cleared(1).figures, "sp_created_L4")).toBe(figure(cleared(0).figures, "sp_created_L4") + 1);
+});
+
 it("splintered large pages take small entries", () => {
   const large = (parameters: Parameters) => {
     const g = new KernelGuest({ hostPageShift: 21, ...parameters });

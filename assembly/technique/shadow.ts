@@ -64,7 +64,7 @@ import { clearSlot } from "./shadow/zap";
 
 /** Whether the guest runs: until its first access its registers are being set, and nothing exits. */
 let running = false;
-/** INVLPG and loads of CR3 are emulated, by a CPU that does not decode them at the exit. */
+/** Control instructions are emulated or at least decoded, by a CPU that does neither at the exit. */
 let emulatesControls = false;
 
 export function startShadow(): void {
@@ -81,6 +81,11 @@ export function startShadow(): void {
   configureUnsync();
   configureHardware();
   registerNotifier(dropPages);
+}
+
+/** The instruction that exited is read and decoded, before it changes how. */
+function decode(): void {
+  if (running && emulatesControls) emulateInstruction();
 }
 
 /** The handler is done: back to the guest. */
@@ -133,6 +138,7 @@ const TASK_SWITCHED: u64 = 1 << 3;
 
 export function loadCr0(value: u64): void {
   const changed = registers.cr0 ^ value;
+  if ((changed & ~TASK_SWITCHED) !== 0) decode();
   registers.cr0 = value;
   if ((changed & CR0_PG) !== 0 && (registers.efer & EFER_LME) !== 0)
     registers.efer = activeLongMode(value, registers.efer);
@@ -153,6 +159,7 @@ const CR4_ROLE: u64 = CR4_PSE | CR4_PAE | CR4_LA57 | CR4_SMEP | CR4_SMAP | CR4_P
 /** KVM: `kvm_post_set_cr4`. */
 export function loadCr4(value: u64): void {
   const changed = registers.cr4 ^ value;
+  if (changed !== 0) decode();
   registers.cr4 = value;
   if (!running) {
     prepare();
@@ -171,6 +178,7 @@ export function loadCr4(value: u64): void {
 
 export function loadEfer(value: u64): void {
   const changed = registers.efer ^ value;
+  if (changed !== 0) decode();
   registers.efer = value;
   if (!running) {
     prepare();
@@ -189,7 +197,7 @@ export function loadCr3(value: u64): void {
     prepare();
     return;
   }
-  if (emulatesControls) emulateInstruction();
+  decode();
   if (kept !== cr3) {
     setCr3Value(kept);
     guest.root = rootOf(kept);
@@ -209,7 +217,7 @@ function flushPcid(pcid: u32): void {
 
 export function invlpg(va: u64): void {
   if (!running) return;
-  if (emulatesControls) emulateInstruction();
+  decode();
   count(Counter.invlpg);
   invalidateAll(va);
   invalidateAddressOfVpid(vpid, va);

@@ -102,6 +102,7 @@ function scalars(c: MachineConfig): Partial<Record<keyof typeof Parameter, numbe
     shadowPrefetchFollowing: c.shadow.prefetchFollowing,
     shadowUnshadow: c.shadow.unshadow,
     shadowSplinter: c.shadow.splinter,
+    shadowNxRole: c.shadow.nxRole,
     kernelPlays: PLAYS[c.kernel.plays],
     kernelSeed: c.kernel.seed,
     kernelLevels: c.kernel.levels,

@@ -371,6 +371,9 @@ export const machineSchema = z
           "Emulated stores to one table of any level, without another fault between, that drop its shadow; 0 is never.",
         ).default(0),
         splinter: flag("The guest's large pages are always mapped by 4 KiB entries.").default(false),
+        nxRole: flag(
+          "Shadow pages made under one EFER.NXE do not serve under the other. KVM has one role for both, so a guest that clears NXE sees pages whose entries have bit 63 set, where a CPU refuses them.",
+        ).default(true),
       })
       .describe("Shadow paging: a hypervisor's policy, Linux KVM's (arch/x86/kvm/mmu) by default.")
       .prefault({}),

@@ -175,5 +175,6 @@ export interface MachineConfig extends CpuConfig {
     prefetchFollowing: boolean;
     unshadow: number;
     splinter: boolean;
+    nxRole: boolean;
   };
 }

@@ -54,6 +54,7 @@ const defaults: Parameters = {
   shadowPreviousRoots: 3,
   shadowKernel: 612,
   shadowDirtyTrap: 1,
+  shadowNxRole: 1,
 };
 
 /** A first-level TLB for data and one for instructions, a second level, and a cache of every upper level. */

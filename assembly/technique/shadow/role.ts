@@ -1,10 +1,11 @@
+import { Parameter, parameter } from "../../parameters";
 import { guest, isPaging, registers } from "../../vcpu/registers";
 import { CR0_WP, CR4_SMAP, CR4_SMEP, EFER_NXE } from "../../x86/control";
 import { ACCESS_ALL } from "./spte";
 
 /**
  * What a shadow page is for, beside the guest frame: pages of one frame with different roles stand side by side.
- * KVM: `union kvm_mmu_page_role`.
+ * KVM: `union kvm_mmu_page_role`, `kvm_init_shadow_mmu`.
  *
  *   18             17             16      15  14-13     12             11-5              4       3-0
  *   SMAP & !WP     SMEP & !WP     CR0.WP  NX  quadrant  4-byte entries access and key   direct  level
@@ -32,7 +33,7 @@ export function latchRole(): void {
   }
   const wp = (registers.cr0 & CR0_WP) !== 0;
   mode =
-    ((registers.efer & EFER_NXE) !== 0 ? NX : 0) |
+    ((registers.efer & EFER_NXE) !== 0 && parameter(Parameter.shadowNxRole) !== 0 ? NX : 0) |
     (wp ? WP : 0) |
     (!wp && (registers.cr4 & CR4_SMEP) !== 0 ? SMEP_ANDNOT_WP : 0) |
     (!wp && (registers.cr4 & CR4_SMAP) !== 0 ? SMAP_ANDNOT_WP : 0) |

@@ -17,6 +17,9 @@ const exitNames: Record<string, string> = {
   npf: "NPF",
   write_cr3: "WRITE_CR3",
   invlpg: "INVLPG",
+  write_cr0: "WRITE_CR0",
+  write_cr4: "WRITE_CR4",
+  wrmsr: "MSR",
 };
 
 /** Counters of KVM that the model keeps. */

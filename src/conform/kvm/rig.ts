@@ -12,6 +12,9 @@ const DONE = 0;
 const RETRY = 1;
 const GUEST_FAULT = 2;
 
+/** Registers by the numbers of `driveLoad`. */
+const registers = { CR0: 0, CR4: 4, EFER: 8 };
+
 /** What the host does (assembly/technique/technique.ts). */
 const UNMAP = 1;
 const SLOTS_CHANGE = 4;
@@ -128,6 +131,13 @@ export class Rig {
       case "CR3":
         this.fetch();
         this.drive.driveLoad(3, low, high);
+        break;
+      case "CR0":
+      case "CR4":
+      case "EFER":
+        this.fetch();
+        this.drive.driveLoad(registers[event], low, high);
+        this.returned();
         break;
       case "INVLPG":
         this.fetch();
