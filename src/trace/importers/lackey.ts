@@ -10,26 +10,15 @@ import type { RecordOut } from "./out.js";
  */
 const LINE = /^(?:(?:I {2}| [LSM] )[0-9a-f]{1,16},\d{1,4}|(?:==|--|\*\*)\d+(?:==|--|\*\*).*| ?SB [0-9a-f]+)$/;
 
-const HEX = new Uint8Array(256).fill(255);
-for (let n = 0; n < 16; n++) HEX[n.toString(16).charCodeAt(0)] = n;
-
-const [I, SPACE, COMMA, NEWLINE, RETURN] = [73, 32, 44, 10, 13];
+const [I, SPACE, COMMA, NEWLINE] = [73, 32, 44, 10];
 // The first three bytes of a line, the first one lowest.
 const [FETCH, LOAD, STORE, MODIFY] = [0x20_20_49, 0x20_4c_20, 0x20_53_20, 0x20_4d_20];
-// What ends a line with a size of one digit: "," a digit "\n".
-const [ENDS, ONE_DIGIT] = [0x0a_00_2c, 0xff_00_ff];
-// And with one of two.
-const [ENDS_LATER, TWO_DIGITS] = [0x0a_00_00_2c, 0xff00_00ff | 0];
 
-/** The value of four hexadecimal digits, the first in the lowest byte; -1 when one is none. */
-function nibbles(x: number): number {
-  const letters = (x >>> 6) & 0x0101_0101;
-  const v = (x & 0x0f0f_0f0f) + letters * 9;
-  const above9 = ((v + 0x0606_0606) >>> 4) & 0x0101_0101;
-  // Written again, it is the same text.
-  if ((v & 0xf0f0_f0f0) !== 0 || ((v + 0x3030_3030 + Math.imul(above9, 0x27)) | 0) !== x) return -1;
-  const pairs = ((v << 4) | (v >>> 8)) & 0x00ff_00ff;
-  return ((pairs & 0xff) << 8) | (pairs >>> 16);
+/** The value of two hexadecimal digits, by their bytes, the first one lowest; negative when one is none. */
+const PAIR = new Int16Array(1 << 16).fill(-1);
+for (let n = 0; n < 256; n++) {
+  const digits = n.toString(16).padStart(2, "0");
+  PAIR[digits.charCodeAt(0) | (digits.charCodeAt(1) << 8)] = n;
 }
 
 class LackeyDecoder implements Decoder {
@@ -88,53 +77,42 @@ class LackeyDecoder implements Decoder {
       out.switchTo(this.#process, this.#process);
     }
     while (at < end) {
-      // The longest line of the common shape: "I  ", 16 digits, ",", 4 digits, a line end.
-      if (at + 26 > b.length) {
+      // The longest line of the common shape: "I  ", 16 digits, ",", 2 digits, a line end.
+      if (at + 23 > b.length) {
         at = this.#other(b, at, line++);
         continue;
       }
-      // At least eight digits are printed, and nearly always eight or ten: four at a time.
-      const upper = nibbles(view.getInt32(at + 3, true));
-      const lower = nibbles(view.getInt32(at + 7, true));
       const kind = view.getInt32(at, true) & 0xff_ffff;
+      // At least eight digits are printed: below 4 GiB, for the stack, for a PIE and its libraries, for a kernel.
+      let p = at + 3;
       let hi = 0;
-      let lo = (upper << 16) | lower;
-      let good = (upper | lower) >= 0;
-      let p = at + 11;
-      let tail = view.getInt32(p, true);
-      for (let pairs = 0; pairs < 4 && (tail & ONE_DIGIT) !== ENDS; pairs++) {
-        const next = HEX[tail & 255]!;
-        const last = HEX[(tail >>> 8) & 255]!;
-        if ((next | last) > 15) break;
-        hi = (hi << 8) | (lo >>> 24);
-        lo = (lo << 8) | (next << 4) | last;
-        p += 2;
-        tail = view.getInt32(p, true);
-      }
-      let size = ((tail >>> 8) & 255) - 48;
-      const units = ((tail >>> 16) & 255) - 48;
-      if ((tail & ONE_DIGIT) === ENDS && size >>> 0 < 10) p += 3;
-      else if ((tail & TWO_DIGITS) === ENDS_LATER && size >>> 0 < 10 && units >>> 0 < 10) {
-        size = size * 10 + units;
-        p += 4;
-      } else {
-        // Other numbers of digits.
-        let digit = HEX[b[p]!]!;
-        for (; digit < 16; digit = HEX[b[++p]!]!) {
-          if (hi >>> 28 !== 0) good = false;
-          hi = (hi << 4) | (lo >>> 28);
-          lo = (lo << 4) | digit;
+      let bad = 0;
+      if (b[p + 8] !== COMMA) {
+        if (b[p + 10] === COMMA) {
+          bad = hi = PAIR[view.getUint16(p, true)]!;
+          p += 2;
+        } else if (b[p + 12] === COMMA) {
+          bad = hi = (PAIR[view.getUint16(p, true)]! << 8) | PAIR[view.getUint16(p + 2, true)]!;
+          p += 4;
+        } else {
+          const upper = (PAIR[view.getUint16(p, true)]! << 8) | PAIR[view.getUint16(p + 2, true)]!;
+          const lower = (PAIR[view.getUint16(p + 4, true)]! << 8) | PAIR[view.getUint16(p + 6, true)]!;
+          bad = b[p + 16] === COMMA ? upper | lower : -1;
+          hi = (upper << 16) | lower;
+          p += 8;
         }
-        if (b[p] !== COMMA) good = false;
-        size = b[++p]! - 48;
-        if (size >>> 0 > 9) good = false;
-        let next = b[++p]!;
-        for (; next >= 48 && next < 58 && size < 10_000; next = b[++p]!) size = size * 10 + next - 48;
-        if (next === RETURN) p++;
-        if (b[p] !== NEWLINE) good = false;
-        p++;
       }
-      if (!good || p > end) {
+      const upper = (PAIR[view.getUint16(p, true)]! << 8) | PAIR[view.getUint16(p + 2, true)]!;
+      const lower = (PAIR[view.getUint16(p + 4, true)]! << 8) | PAIR[view.getUint16(p + 6, true)]!;
+      const lo = (upper << 16) | lower;
+      let size = b[p + 9]! - 48;
+      let after = b[p + 10]!;
+      p += 11;
+      if (after !== NEWLINE) {
+        size = (after - 48) >>> 0 < 10 ? size * 10 + after - 48 : -1;
+        after = b[p++]!;
+      }
+      if ((bad | upper | lower | size) < 0 || size > 99 || after !== NEWLINE || p > end) {
         at = this.#other(b, at, line++);
         continue;
       }
