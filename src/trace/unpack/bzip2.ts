@@ -19,7 +19,12 @@ for (let n = 0; n < 256; n++) {
   CRC[n] = c;
 }
 
-/** bzip2, block by block: Huffman tables, move to front, Burrows-Wheeler, run lengths. Checks every CRC. */
+/**
+ * bzip2, block by block: Huffman tables, move to front, Burrows-Wheeler, run lengths. Checks every CRC.
+ *
+ * Done here, as no library for browsers streams it with errors that name a place: seek-bzip and bz2 want the whole file in
+ * memory, and unbzip2-stream needs Node's streams and Buffer and does not say where.
+ */
 export class Bzip2Unpacker implements Unpacker {
   between = false;
   readonly #held = new Held();

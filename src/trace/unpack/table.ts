@@ -50,7 +50,9 @@ export const wrappers: readonly Wrapper[] = [
     name: "zstd",
     command: "zstd -d",
     looksLike: starts(ZSTD_MAGIC),
-    unpack: (source, stored) => drive(source.name, "zstd", stored, new ZstdUnpacker()),
+    async *unpack(source, stored) {
+      yield* drive(source.name, "zstd", stored, await ZstdUnpacker.create());
+    },
   },
   {
     name: "zip",

@@ -14,6 +14,10 @@ const CHECK_BYTES = [0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64];
 /**
  * The .xz container (xz-file-format.txt 1.2) with the LZMA2 filter, the only one that `xz` uses unless told otherwise.
  * Checks the CRC-32 of headers and index, and CRC-32, CRC-64 or SHA-256 of the content.
+ *
+ * Done here, as no library for browsers does it well enough: xz-decompress (xz-embedded in WebAssembly) lets one file be
+ * open at a time, so that merging two would wait for ever, drops what it has unpacked when it meets damage, does not know
+ * SHA-256, and its errors are a number without a place.
  */
 export class XzUnpacker implements Unpacker {
   between = false;

@@ -4,7 +4,11 @@ import { InflateError, Inflater } from "../inflate.js";
 import { crc32, nodeZlib } from "../platform.js";
 import { corruptPacked, STEP, truncatedPacked } from "./drive.js";
 
-/** A zip archive (PKWARE APPNOTE 6.3.10): stored and deflated members, zip64; no encryption. */
+/**
+ * A zip archive (PKWARE APPNOTE 6.3.10): stored and deflated members, zip64; no encryption. The members are unpacked by
+ * node:zlib or pako. The directory is read here: fflate's Unzip reads front to back and trusts local headers, yauzl and its
+ * kin need Node, and zip.js brings decoders and workers of its own, and errors without an offset.
+ */
 
 const END_BYTES = 22;
 const COMMENT_MAX = 0xffff;

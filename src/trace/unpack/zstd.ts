@@ -1,4 +1,5 @@
 import { Decompress } from "fzstd";
+import xxhash, { type XXHash, type XXHashAPI } from "xxhash-wasm";
 import { concatBytes } from "../bytes.js";
 import { InflateError } from "../inflate.js";
 import { Held, type Unpacker } from "./drive.js";
@@ -17,7 +18,8 @@ const BLOCK_MAX = 1 << 17;
 
 /**
  * Zstandard (RFC 8878). The frames and blocks are found here, so that each block is given to the decoder whole and its
- * memory is known; the blocks themselves are fzstd's work. The optional content checksum is not computed.
+ * memory is known; the blocks themselves are fzstd's work, and the content checksum, which it leaves out, that of
+ * xxhash-wasm.
  */
 export class ZstdUnpacker implements Unpacker {
   between = false;
@@ -26,12 +28,19 @@ export class ZstdUnpacker implements Unpacker {
   #frame: Decompress | undefined;
   /** Bytes of the frame that the decoder has not been given. */
   #lead: Uint8Array | undefined;
-  #checksum = false;
+  /** Of the frame's content so far, where the frame has a checksum. */
+  #checksum: XXHash<bigint> | undefined;
   #windowBytes = 0;
   #moved = 0;
   #made = 0;
-  /** Bytes left of a checksum or a skippable frame. */
+  /** Bytes left of a skippable frame. */
   #skip = 0;
+
+  private constructor(readonly hashes: XXHashAPI) {}
+
+  static async create(): Promise<ZstdUnpacker> {
+    return new ZstdUnpacker(await xxhash());
+  }
 
   *push(input: Uint8Array): Generator<Uint8Array, void> {
     this.#held.add(input);
@@ -48,7 +57,8 @@ export class ZstdUnpacker implements Unpacker {
       if (this.#skip === 0) this.between = true;
       return n > 0;
     }
-    return this.#frame ? this.#block(this.#frame) : this.#header();
+    if (this.#frame) return this.#block(this.#frame);
+    return this.#checksum ? this.#check(this.#checksum) : this.#header();
   }
 
   #header(): boolean {
@@ -98,7 +108,8 @@ export class ZstdUnpacker implements Unpacker {
     const length = this.#headerBytes();
     const header = held.take(length).slice();
     const flags = header[4]!;
-    this.#checksum = (flags & 4) !== 0;
+    const checksum = flags & 4 ? this.hashes.create64() : undefined;
+    this.#checksum = checksum;
     if ((flags >> 5) & 1) {
       let size = 0;
       for (let i = length - 1; i >= 5; i--) size = size * 256 + header[i]!;
@@ -109,7 +120,9 @@ export class ZstdUnpacker implements Unpacker {
     }
     const frame = new Decompress((bytes) => {
       this.#made += bytes.length;
-      if (bytes.length > 0) this.#ready.push(bytes.slice());
+      if (bytes.length === 0) return;
+      checksum?.update(bytes);
+      this.#ready.push(bytes.slice());
     });
     this.#frame = frame;
     // Its checksum is taken here, not there.
@@ -158,9 +171,24 @@ export class ZstdUnpacker implements Unpacker {
     }
     if (last) {
       this.#frame = undefined;
-      this.#skip = this.#checksum ? 4 : 0;
       this.between = !this.#checksum;
     }
+    return true;
+  }
+
+  /** The low half of the content's XXH64. */
+  #check(checksum: XXHash<bigint>): boolean {
+    const held = this.#held;
+    if (held.length < 4) return false;
+    const { offset } = held;
+    const stored = held.take(4);
+    let computed = Number(checksum.digest() & 0xffff_ffffn);
+    for (const byte of stored) {
+      if (byte !== (computed & 255)) throw new InflateError("incorrect data check", offset);
+      computed >>>= 8;
+    }
+    this.#checksum = undefined;
+    this.between = true;
     return true;
   }
 }
