@@ -23,11 +23,14 @@ export async function gzipMember(raw: Uint8Array): Promise<Uint8Array> {
   return member;
 }
 
+/** As a browser's CompressionStream has it. Level 9 takes three times as long to save 0.4 % of a recorded guest. */
+const LEVEL = 6;
+
 async function deflateRaw(raw: Uint8Array): Promise<Uint8Array> {
   const zlib = nodeZlib;
   if (zlib) {
     return new Promise((resolve, reject) => {
-      zlib.deflateRaw(raw, { level: 9 }, (error, bytes) => (error ? reject(error) : resolve(bytes)));
+      zlib.deflateRaw(raw, { level: LEVEL }, (error, bytes) => (error ? reject(error) : resolve(bytes)));
     });
   }
   const packed = new Blob([raw as BlobPart]).stream().pipeThrough(new CompressionStream("deflate-raw"));

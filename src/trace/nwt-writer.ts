@@ -25,6 +25,16 @@ export interface NwtWriterOptions {
 }
 
 const CHUNK_RAW_MIN = 1 << 14;
+/** Chunks that are compressed at the same time. */
+const AT_ONCE = 4;
+
+/** A chunk that is being compressed. */
+interface Packing {
+  head: Uint8Array;
+  firstEvent: number;
+  firstAccess: number;
+  member: Promise<Uint8Array>;
+}
 
 /**
  * Packs a record stream into a .nwt file. Each method gives the file bytes that are ready, to be written in order:
@@ -44,6 +54,8 @@ export class NwtWriter {
   #hasher = sha256();
   #fileBytes = 0;
   #name: string;
+  /** Chunks being compressed, in order. */
+  #packing: Packing[] = [];
 
   constructor(options: NwtWriterOptions) {
     const chunkBytes = options.chunkBytes ?? CHUNK_RAW_MAX;
@@ -91,7 +103,9 @@ export class NwtWriter {
       this.#filled += n;
       at += n;
       this.#whole = this.#scanner.scan(this.#raw, this.#whole, this.#filled);
-      if (this.#filled === this.#raw.length) blocks.push(await this.#cut());
+      if (this.#filled < this.#raw.length) continue;
+      this.#cut();
+      while (this.#packing.length > AT_ONCE) blocks.push(await this.#packed());
     }
     return blocks;
   }
@@ -106,7 +120,8 @@ export class NwtWriter {
       );
     }
     const blocks: Uint8Array[] = [];
-    if (this.#whole > 0) blocks.push(await this.#cut());
+    if (this.#whole > 0) this.#cut();
+    while (this.#packing.length > 0) blocks.push(await this.#packed());
     const indexOffset = this.#fileBytes;
     blocks.push(packBlock("INDX", packIndex(this.#index)));
     const streamSha256 = this.#hasher.digest();
@@ -120,7 +135,8 @@ export class NwtWriter {
     this.#filled = this.#whole;
   }
 
-  async #cut(): Promise<Uint8Array> {
+  /** Begins to compress the whole records that are there. */
+  #cut(): void {
     const raw = this.#raw.slice(0, this.#whole);
     const { events, fetches, reads, writes } = this.#scanner;
     const before = this.#before;
@@ -134,16 +150,25 @@ export class NwtWriter {
       writes: writes - before.writes,
       bases: this.#bases,
     });
-    const firstAccess = before.fetches + before.reads + before.writes;
-    this.#index.push({ offset: this.#fileBytes, firstEvent: before.events, firstAccess });
     this.#hasher.update(raw);
-    const block = packBlock("CHNK", head, await gzipMember(raw));
-    this.#fileBytes += block.length;
+    const member = gzipMember(raw);
+    // What goes wrong is told where the chunk is waited for.
+    member.catch(() => {});
+    const firstAccess = before.fetches + before.reads + before.writes;
+    this.#packing.push({ head, firstEvent: before.events, firstAccess, member });
     this.#raw.copyWithin(0, this.#whole, this.#filled);
     this.#filled -= this.#whole;
     this.#whole = 0;
     this.#before = { events, fetches, reads, writes };
     this.#bases = this.#scanner.bases();
+  }
+
+  /** The first of the chunks being compressed. */
+  async #packed(): Promise<Uint8Array> {
+    const { head, firstEvent, firstAccess, member } = this.#packing.shift()!;
+    const block = packBlock("CHNK", head, await member);
+    this.#index.push({ offset: this.#fileBytes, firstEvent, firstAccess });
+    this.#fileBytes += block.length;
     return block;
   }
 }
