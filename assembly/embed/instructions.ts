@@ -68,26 +68,62 @@ export function embedLoad(register: Register): Outcome {
     retag();
     return Outcome.ok;
   }
-  const shadow = machine.technique === machine.SHADOW;
-  if (register === Register.cr0) {
-    if (!legalCr0(value)) return Outcome.generalProtection;
-    if (!shadow) return ended(effects.loadCr0(value, false));
-    machine.loadCr0(value);
-  } else if (register === Register.cr3) {
+  if (register === Register.cr0) return legalCr0(value) ? loadCr0(value) : Outcome.generalProtection;
+  if (register === Register.cr4) return legalCr4(value) ? loadCr4(value) : Outcome.generalProtection;
+  if (register === Register.cr3) {
     if (!legalCr3(value)) return Outcome.generalProtection;
-    const operand = isLongMode() ? value : value & 0xffff_ffff;
-    if (!shadow) return ended(effects.loadCr3(operand, false));
-    machine.loadCr3(operand);
-  } else if (register === Register.cr4) {
-    if (!legalCr4(value)) return Outcome.generalProtection;
-    if (!shadow) return ended(effects.loadCr4(value, false));
-    machine.loadCr4(value);
-  } else {
-    if (!legalEfer(value)) return Outcome.generalProtection;
-    if (!shadow) effects.writeEfer(value);
-    else machine.loadEfer((value & ~EFER_LMA) | (registers.efer & EFER_LMA));
+    return loadCr3(isLongMode() ? value : value & 0xffff_ffff);
   }
+  if (!legalEfer(value)) return Outcome.generalProtection;
+  loadEfer(value);
   return Outcome.ok;
+}
+
+/** Under shadow paging no load of PDPTEs fails; elsewhere the machine's own hypervisor, if it has one, lets it go on. */
+function loadCr0(value: u64): Outcome {
+  const changed = registers.cr0 ^ value;
+  if (machine.technique === machine.SHADOW) {
+    machine.loadCr0(value);
+    return Outcome.ok;
+  }
+  let outcome = effects.loadCr0(value, false);
+  while (machine.resolveLoad(outcome)) outcome = effects.loadCr0(value, false);
+  if (outcome === Outcome.ok) machine.exitOfCr0(changed);
+  return ended(outcome);
+}
+
+function loadCr3(value: u64): Outcome {
+  if (machine.technique === machine.SHADOW) {
+    machine.loadCr3(value);
+    return Outcome.ok;
+  }
+  let outcome = effects.loadCr3(value, false);
+  while (machine.resolveLoad(outcome)) outcome = effects.loadCr3(value, false);
+  return ended(outcome);
+}
+
+function loadCr4(value: u64): Outcome {
+  const changed = registers.cr4 ^ value;
+  if (machine.technique === machine.SHADOW) {
+    machine.loadCr4(value);
+    return Outcome.ok;
+  }
+  let outcome = effects.loadCr4(value, false);
+  while (machine.resolveLoad(outcome)) outcome = effects.loadCr4(value, false);
+  if (outcome === Outcome.ok) machine.exitOfCr4(changed);
+  return ended(outcome);
+}
+
+/** WRMSR to EFER: the CPU keeps its own LMA. */
+function loadEfer(value: u64): void {
+  const kept = (value & ~EFER_LMA) | (registers.efer & EFER_LMA);
+  if (machine.technique === machine.SHADOW) {
+    machine.loadEfer(kept);
+    return;
+  }
+  const changed = registers.efer ^ kept;
+  effects.writeEfer(kept);
+  machine.exitOfEfer(changed);
 }
 
 /** INVLPG of cell 12. */

@@ -280,6 +280,12 @@ export function hostEvent(what: u32, gfn: u64, frames: u64): void {
   else takePages(gfn, frames, what === 2);
 }
 
+/** The PDPTEs of the current root are known from now on. */
+export function rootTold(): void {
+  reloadPdptes();
+  enter();
+}
+
 /** What the host's doing left to be done is done before the guest goes on. */
 export function enter(): void {
   if (running) enterGuest();

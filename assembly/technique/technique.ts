@@ -7,7 +7,9 @@ import { Reason, setReason } from "../memory/reason";
 import { retag } from "../mmu/tags";
 import { Parameter, parameter } from "../parameters";
 import * as effects from "../vcpu/effects";
-import { registers } from "../vcpu/registers";
+import { loadPdptes } from "../vcpu/pdptes";
+import { guest, registers } from "../vcpu/registers";
+import { READ } from "../x86/access";
 import { CR0_WP, CR4_PGE } from "../x86/control";
 import { Outcome } from "../x86/fault";
 import { startNative } from "./native";
@@ -51,6 +53,24 @@ export function resolve(outcome: Outcome, va: u64, access: u32): Resolution {
   return Resolution.guestFault;
 }
 
+/** Whether the machine's own hypervisor has repaired what a load of PDPTEs met, so that it can be made again. */
+export function resolveLoad(outcome: Outcome): bool {
+  if (outcome === Outcome.ok || outcome === Outcome.generalProtection || technique !== NESTED) return false;
+  return resolve(outcome, 0, READ) === Resolution.retry;
+}
+
+/** A load of CR0, CR4 or EFER changed these bits: whether it exits under EPT and NPT. CR0.WP is the guest's own. */
+export function exitOfCr0(changed: u64): void {
+  if (technique === NESTED && !embedded && (changed & ~CR0_WP) !== 0) exit(ExitReason.write_cr0);
+}
+/** CR4.PGE is guest-owned, so that a guest's whole flush does not exit. KVM: `KVM_POSSIBLE_CR4_GUEST_BITS`. */
+export function exitOfCr4(changed: u64): void {
+  if (technique === NESTED && !embedded && (changed & ~CR4_PGE) !== 0) exit(ExitReason.write_cr4);
+}
+export function exitOfEfer(changed: u64): void {
+  if (technique === NESTED && !embedded && changed !== 0) exit(ExitReason.wrmsr);
+}
+
 export function loadCr0(value: u64): void {
   if (technique === SHADOW) {
     shadow.loadCr0(value);
@@ -58,8 +78,7 @@ export function loadCr0(value: u64): void {
   }
   const changed = registers.cr0 ^ value;
   effects.loadCr0(value, true);
-  /* CR0.WP is the guest's own under EPT and NPT; every other bit exits. */
-  if (technique === NESTED && (changed & ~CR0_WP) !== 0) exit(ExitReason.write_cr0);
+  exitOfCr0(changed);
 }
 
 export function loadCr3(value: u64): void {
@@ -74,8 +93,7 @@ export function loadCr4(value: u64): void {
   }
   const changed = registers.cr4 ^ value;
   effects.loadCr4(value, true);
-  /* CR4.PGE is guest-owned, so that a guest's whole flush does not exit. KVM: `KVM_POSSIBLE_CR4_GUEST_BITS`. */
-  if (technique === NESTED && (changed & ~CR4_PGE) !== 0) exit(ExitReason.write_cr4);
+  exitOfCr4(changed);
 }
 
 export function loadEfer(value: u64): void {
@@ -83,9 +101,9 @@ export function loadEfer(value: u64): void {
     shadow.loadEfer(value);
     return;
   }
-  const changed = registers.efer !== value;
+  const changed = registers.efer ^ value;
   effects.loadEfer(value);
-  if (technique === NESTED && changed) exit(ExitReason.wrmsr);
+  exitOfEfer(changed);
 }
 
 export function invlpg(va: u64): void {
@@ -116,6 +134,11 @@ export function setTablePage(gfn: u64, content: usize): void {
   if (technique === SHADOW) shadow.tablePageReplaced(gfn, content);
   const hpa = hostAddressOf(gfn << 12);
   for (let i: u32 = 0; i < 512; ++i) write64(hpa + (i << 3), load<u64>(content + ((<usize>i) << 3)));
+  /* A trace tells a root after the load of CR3 that made it one, and that load took the PDPTEs from it. */
+  if (guest.format.pdpteRegisters && gfn === guest.root >> 12) {
+    if (technique === SHADOW) shadow.rootTold();
+    else loadPdptes(true);
+  }
 }
 
 /** An instruction that exits under any hypervisor, or an interrupt. */

@@ -23,7 +23,8 @@ const CR4_LA57 = 1n << 12n;
 const CR4_PCIDE = 1n << 17n;
 const CR4_SMEP = 1n << 20n;
 const CR4_SMAP = 1n << 21n;
-const EFER_LMA = 1n << 10n;
+/** LME, LMA: the CPU itself sets the second when paging goes on, which a recorder need not see. */
+const EFER_LONG = (1n << 8n) | (1n << 10n);
 const EFER_NXE = 1n << 11n;
 const NO_FLUSH = 1n << 63n;
 const FRAME = 0x000f_ffff_ffff_f000n;
@@ -78,7 +79,7 @@ export class GuestTables {
   get mode(): "no paging" | "32-bit" | "PAE" | "4-level" | "5-level" {
     if (!this.paging) return "no paging";
     if (!(this.cr4 & CR4_PAE)) return "32-bit";
-    if (!(this.efer & EFER_LMA)) return "PAE";
+    if (!(this.efer & EFER_LONG)) return "PAE";
     return this.cr4 & CR4_LA57 ? "5-level" : "4-level";
   }
 
