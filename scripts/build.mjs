@@ -1,8 +1,8 @@
 /**
- * Compiles the core (AssemblyScript to WebAssembly) and the driver (TypeScript), and writes src/generated:
+ * Compiles the core (AssemblyScript to WebAssembly), driver and examples (TypeScript), and writes src/generated:
  * the core's bytes, and the names and numbers that the core declares, those of the ABI for C and Rust too. Minifies plotly once.
  *
- *   node scripts/build.mjs            everything a user needs: SIMD and linear core, driver
+ *   node scripts/build.mjs            everything a user needs: SIMD and linear core, driver, examples
  *   node scripts/build.mjs --debug    the debug core as well (asserts on, source map)
  *   node scripts/build.mjs --core     the cores and src/generated only
  */
@@ -63,4 +63,6 @@ if (!flags.includes("--core")) {
   chmodSync(`${fresh}/cli/main.js`, 0o755);
   rmSync("dist", { recursive: true, force: true });
   renameSync(fresh, "dist");
+  if (spawnSync("node_modules/.bin/tsc", ["-p", "examples"], { stdio: "inherit" }).status !== 0)
+    process.exit(1);
 }
