@@ -1,10 +1,12 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import type { Intervals } from "../src/intervals.js";
 import {
   crossingsOf,
   crossoverFigure,
   cyclesFigure,
   exitsFigure,
   type Figure,
+  intervalsFigure,
   linesFigure,
   machineNames,
   pageColors,
@@ -23,6 +25,7 @@ import {
   withoutTitle,
   withTheme,
 } from "../src/plot/index.js";
+import { merged } from "../src/plot/intervals.js";
 import type { Result } from "../src/result.js";
 import { fixtureResult, updatesResult } from "./plot/results.js";
 
@@ -209,6 +212,73 @@ describe("shadow against nested paging", () => {
     expect(crossingsOf([0, 10, 20], [1, 2, 9], [2, 3, 5])).toEqual([{ x: 12, after: 1, share: 0.2 }]);
     expect(crossingsOf([0, 10], [1, 2], [2, 3])).toEqual([]);
     expect(crossingsOf([0, 10], [1, null], [2, 3])).toEqual([]);
+  });
+});
+
+describe("intervals", () => {
+  const columns = (n: number): Intervals => {
+    const all = (value: (i: number) => number) => Array.from({ length: n }, (_, i) => value(i));
+    return {
+      every: 100,
+      end: all((i) => 100 * (i + 1)),
+      accesses: all(() => 100),
+      workingSet: all((i) => i % 7),
+      misses: { l1d: all(() => 9), l1i: all(() => 1), l2: all((i) => i) },
+      walks: all((i) => i + 1),
+      references: all((i) => 2 * i),
+      exits: { npf: all(() => 1), cpuid: all((i) => i % 2) },
+      exitCycles: { npf: all(() => 1000), cpuid: all(() => 0) },
+      cycles: { total: all((i) => 150 + i), issue: all(() => 100) },
+    };
+  };
+  const sampled = (intervals: Intervals): Result => ({
+    ...guest,
+    machines: guest.machines.slice(1, 3).map((machine) => ({ ...machine, intervals })),
+  });
+
+  it("are steps over the accesses, each for its access or for a thousand", () => {
+    const figure = intervalsFigure(sampled(columns(3)));
+    const at = (yaxis: string) => traces(figure).find((trace) => trace.yaxis === yaxis)!;
+    expect(at("y")).toMatchObject({ name: "shadow", x: [0, 100, 200, 300], y: [1.5, 1.51, 1.52, 1.52] });
+    expect(at("y2").y).toEqual([0, 10, 20, 20]);
+    expect(at("y3").y).toEqual([10, 20, 30, 30]);
+    expect(at("y4").y).toEqual([10, 20, 10, 10]);
+    expect(at("y5")).toMatchObject({ name: "guest", y: [0, 1, 2, 2] });
+    expect(figure.table.rows.map((row) => row.slice(0, 4))).toEqual([
+      [100, 100, 150, 0],
+      [200, 100, 151, 1],
+      [300, 100, 152, 2],
+    ]);
+  });
+
+  it("are those that were asked for", () => {
+    const figure = intervalsFigure(sampled(columns(2)), { metrics: ["references"] });
+    expect(traces(figure).map(({ name, y }) => [name, y])).toEqual([
+      ["shadow", [0, 20, 20]],
+      ["ept", [0, 20, 20]],
+    ]);
+    expect(() => intervalsFigure(guest)).toThrow("the result holds no intervals");
+  });
+
+  it("have the markers that ended them", () => {
+    const figure = intervalsFigure(sampled({ ...columns(3), every: "markers", markers: [7, 8, null] }));
+    expect(figure.layout.shapes).toMatchObject([{ x0: 100 }, { x0: 200 }]);
+    expect(figure.layout.annotations).toEqual(
+      expect.arrayContaining([expect.objectContaining({ x: 100, text: "7" })]),
+    );
+  });
+
+  it("are drawn with their neighbours where they are too many, and lose nothing", () => {
+    const many = columns(3001);
+    const few = merged(many, 1500);
+    const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+    expect(few.end).toHaveLength(1001);
+    expect([few.every, few.end.at(-1)]).toEqual([300, 300_100]);
+    for (const key of ["accesses", "walks", "references"] as const)
+      expect(sum(few[key])).toBe(sum(many[key]));
+    expect(sum(few.cycles.total!)).toBe(sum(many.cycles.total!));
+    expect(few.workingSet.slice(0, 3)).toEqual([2, 5, 6]);
+    expect(traces(intervalsFigure(sampled(many)))[0]!.x).toHaveLength(1002);
   });
 });
 

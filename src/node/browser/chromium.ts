@@ -73,7 +73,9 @@ export async function launchChromium(options: FindOptions = {}): Promise<Browser
   for await (const { path, env } of chromiums(options)) {
     try {
       const environment = { ...process.env, ...env } as Record<string, string>;
-      return await chromium.launch({ executablePath: path, env: environment });
+      /* Signals are the program's own business. */
+      const signals = { handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false };
+      return await chromium.launch({ executablePath: path, env: environment, ...signals });
     } catch {
       tried ??= path;
     }
