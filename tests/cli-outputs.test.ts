@@ -5,6 +5,7 @@ import { parquetReadObjects } from "hyparquet";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { besides } from "../src/cli/outputs.js";
 import type { Result } from "../src/result.js";
+import { describeInChromium } from "./browser/chromium.js";
 import { nestwalk } from "./cli/capture.js";
 import { pagesGuest } from "./cli/guest.js";
 import { pgrec1File } from "./fixtures/traces.js";
@@ -75,6 +76,20 @@ describe("what compare writes", () => {
     expect([run.code, run.stderr]).toEqual([0, ""]);
     expect(run.stdout.split("\n")[0]).toBe("trace,machine,technique,cpu,hostPage,group,metric,value,unit");
     expect(run.stdout).not.toContain("Oracle");
+  });
+});
+
+describeInChromium("what compare draws", () => {
+  it("is a PNG for each figure", async () => {
+    const run = await compare("--png", join(dir, "figures"), "--quiet");
+    expect(run).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(readdirSync(join(dir, "figures")).sort()).toEqual([
+      "cycles.png",
+      "exits.png",
+      "references-found.png",
+      "walk-ept.png",
+      "walk-lengths.png",
+    ]);
   });
 });
 

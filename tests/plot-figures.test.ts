@@ -4,7 +4,9 @@ import {
   crossingsOf,
   crossoverFigure,
   cyclesFigure,
+  type ExplainedAccess,
   exitsFigure,
+  explainedWalkFigure,
   type Figure,
   intervalsFigure,
   linesFigure,
@@ -212,6 +214,71 @@ describe("shadow against nested paging", () => {
     expect(crossingsOf([0, 10, 20], [1, 2, 9], [2, 3, 5])).toEqual([{ x: 12, after: 1, share: 0.2 }]);
     expect(crossingsOf([0, 10], [1, 2], [2, 3])).toEqual([]);
     expect(crossingsOf([0, 10], [1, null], [2, 3])).toEqual([]);
+  });
+});
+
+describe("one walk", () => {
+  const reference = (source: string, cycles: number) => ({
+    kind: "reference",
+    name: "PDE",
+    address: "0x1000",
+    value: "0x67",
+    source,
+    cycles,
+  });
+  const access: ExplainedAccess = {
+    state: { technique: "nested", format: "npt", hostLevels: 1 },
+    accesses: [{ va: "0x401000", kind: "fetch", firstStep: 0, lastStep: 4 }],
+    steps: [{ kind: "walk", cycles: 0 }, reference("L2", 14), reference("memory", 200), reference("L1D", 4)],
+    walks: [
+      {
+        firstStep: 0,
+        references: 3,
+        cycles: 218,
+        outcome: "nestedPageFault",
+        grid: [
+          { guestLevel: 2, cells: [1, 0].map((hostLevel) => ({ hostLevel, skippedBy: "PDE cache" })) },
+          {
+            guestLevel: 1,
+            cells: [
+              { hostLevel: 1, step: 1, order: 1 },
+              { hostLevel: 0, step: 2, order: 2 },
+            ],
+          },
+          { guestLevel: 0, cells: [{ hostLevel: 1, step: 3, order: 3 }] },
+        ],
+      },
+    ],
+  };
+
+  it("shows in which order entries were read and where each was found", () => {
+    const figure = explainedWalkFigure(access);
+    expect(figure.title).toBe("npt: fetch of 0x401000, walked in 3 references and 218 cycles");
+    expect(figure.subtitle).toContain("It ends in a nested page fault.");
+    const [heat] = figure.data as { z: (number | null)[][]; text: string[][] }[];
+    expect(heat!.text).toEqual([
+      ["", ""],
+      ["<b>1</b><br>L2, 14", "<b>2</b><br>memory, 200"],
+      ["<b>3</b><br>L1D, 4", ""],
+    ]);
+    expect(heat!.z.map((row) => row.map((z) => z !== null))).toEqual([
+      [false, false],
+      [true, true],
+      [true, false],
+    ]);
+    expect(figure.layout.annotations).toHaveLength(2);
+    expect(figure.table.rows.map((row) => [row[0], row[1], row[2], row[6], row[7]])).toEqual([
+      [1, "guest L1", "host L1", "L2", 14],
+      [2, "guest L1", "guest entry", "memory", 200],
+      [3, "final address", "host L1", "L1D", 4],
+    ]);
+  });
+
+  it("must be one that was made", () => {
+    expect(() => explainedWalkFigure(access, { walk: 1 })).toThrow("made 1 walk; there is no walk 1");
+    expect(() => explainedWalkFigure({ ...access, walks: [] })).toThrow(
+      "the access to 0x401000 made no walk",
+    );
   });
 });
 

@@ -43,6 +43,9 @@ describe("a report", () => {
     expect(commandOf(asked, { ...guest.trace, file: "it's.nwt" })).toBe(
       "npx nestwalk compare 'it'\\''s.nwt' --technique ept --set a=1 --set 'b=x y' --host-page 2m --warmup 100 --interval markers",
     );
+    expect(commandOf({ command: "run" }, { ...guest.trace, file: "standard input" })).toBe(
+      "npx nestwalk run -",
+    );
     expect(commandOf({}, guest.trace)).toBeUndefined();
     expect(reportHtml({ result: { ...guest, config: {} }, plotly: "" })).toContain(
       "nestwalk run TRACE --config FILE",

@@ -3,32 +3,33 @@ import type { Figure, FigureOptions } from "./figure.js";
 import { framed, label, roomOf } from "./figure.js";
 import { gridLayout, guestLabel, hostLabel } from "./walk-grid.js";
 
-/** What of an explained access is drawn. */
+/** What of an explanation is drawn. */
 export interface ExplainedAccess {
-  access: { va: string; kind: string };
   state: { technique: string; format: string | null; hostLevels: number };
+  accesses: readonly { va: string; kind: string; firstStep: number; lastStep: number }[];
   steps: readonly ExplainedStep[];
   walks: readonly ExplainedWalk[];
 }
 
-export interface ExplainedStep {
+interface ExplainedStep {
   kind: string;
   name?: string;
-  address?: string;
+  address?: string | null;
   value?: string;
   /** Where a reference was found. */
   source?: string;
   cycles: number;
 }
 
-export interface ExplainedWalk {
+interface ExplainedWalk {
+  firstStep: number;
   references: number;
   cycles: number;
   outcome: string;
   grid: readonly { guestLevel: number; cells: readonly ExplainedCell[] }[];
 }
 
-export interface ExplainedCell {
+interface ExplainedCell {
   hostLevel: number;
   /** Index of the reference among the steps. */
   step?: number;
@@ -45,12 +46,12 @@ export interface ExplainedWalkOptions extends FigureOptions {
 
 /** Where references are found, the nearest first, and how dark its squares are. */
 const SOURCES = [
-  ["entryCache", "walk cache", 0.1],
+  ["entryCache", "PWC", 0.1],
   ["L1D", "L1D", 0.25],
   ["L2", "L2", 0.5],
   ["L3", "L3", 0.75],
   ["memory", "memory", 1],
-  ["flat", "memory", 1],
+  ["flat", "table", 0.5],
 ] as const;
 
 /** One walk, square by square: in which order entries were read, where each was found and what it cost; and why others were not. */
@@ -60,9 +61,13 @@ export function explainedWalkFigure(access: ExplainedAccess, options: ExplainedW
   if (walk === undefined)
     throw new RangeError(
       access.walks.length === 0
-        ? `the access to ${access.access.va} made no walk`
-        : `the access to ${access.access.va} made ${counted(access.walks.length, "walk")}; there is no walk ${nth}`,
+        ? `the access to ${access.accesses[0]?.va} made no walk`
+        : `the access to ${access.accesses[0]?.va} made ${counted(access.walks.length, "walk")}; there is no walk ${nth}`,
     );
+  const walked = access.accesses.find(
+    ({ firstStep, lastStep }) => firstStep <= walk.firstStep && walk.firstStep <= lastStep,
+  );
+  const { kind = "access", va = "?" } = walked ?? access.accesses[0] ?? {};
   const { technique, format, hostLevels } = access.state;
   const name = technique === "nested" ? (format ?? technique) : technique;
   const rows = walk.grid.map(({ guestLevel }) => guestLabel(guestLevel, name));
@@ -79,8 +84,8 @@ export function explainedWalkFigure(access: ExplainedAccess, options: ExplainedW
   return framed(
     {
       id: `explained-walk${nth === 0 ? "" : `-${nth + 1}`}`,
-      title: `${name}: a ${access.access.kind} of ${access.access.va} is walked in ${counted(walk.references, "reference")} and ${counted(walk.cycles, "cycle")}`,
-      subtitle: `In each square: its turn, where the entry was found, cycles; or why it was not read. ${walk.outcome}`,
+      title: `${name}: ${kind} of ${va}, walked in ${counted(walk.references, "reference")} and ${counted(walk.cycles, "cycle")}`,
+      subtitle: `In each square: its turn, where the entry was found${narrow ? "" : ", cycles"}; or why it was not read. ${sayOutcome(walk.outcome)}`,
       alt: `Grid of one page walk, guest level by host level: ${sayOrder(grid, rows, columns, stepOf)}.`,
       table: {
         columns: ["turn", "guest level", "host level", "entry", "address", "value", "found in", "cycles"],
@@ -143,6 +148,20 @@ export function explainedWalkFigure(access: ExplainedAccess, options: ExplainedW
     },
     options,
   );
+}
+
+const ENDS: Readonly<Record<string, string>> = {
+  pageFault: "a page fault",
+  generalProtection: "a general-protection fault",
+  eptViolation: "an EPT violation",
+  eptMisconfig: "an EPT misconfiguration",
+  nestedPageFault: "a nested page fault",
+  pmlFull: "a full page-modification log",
+};
+
+function sayOutcome(outcome: string): string {
+  if (outcome === "translated") return "It translates.";
+  return `It ends in ${ENDS[outcome] ?? outcome}.`;
 }
 
 function sourceOf({ source }: ExplainedStep) {

@@ -6,11 +6,14 @@ const OPTIONS: Readonly<Record<string, string>> = {
   pageSizes: "page-sizes",
 };
 
+/** What a trace that was read from there is called. */
+const STDIN = "standard input";
+
 /** The command line that gives a result again; undefined for one that no command gave. */
 export function commandOf(config: Record<string, unknown>, trace: Result["trace"]): string | undefined {
   const { command, ...asked } = config;
   if (typeof command !== "string") return undefined;
-  const words = ["npx", "nestwalk", command, trace.file];
+  const words = ["npx", "nestwalk", command, trace.file === STDIN ? "-" : trace.file];
   for (const [key, value] of Object.entries(asked)) {
     const option = `--${OPTIONS[key] ?? key}`;
     if (value === true) words.push(option);
