@@ -1,10 +1,12 @@
+import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
+import { type Explanation, explainTrace } from "../src/explain/index.js";
 import type { Intervals } from "../src/intervals.js";
+import { openFile } from "../src/node/files.js";
 import {
   crossingsOf,
   crossoverFigure,
   cyclesFigure,
-  type ExplainedAccess,
   exitsFigure,
   explainedWalkFigure,
   type Figure,
@@ -29,7 +31,8 @@ import {
 } from "../src/plot/index.js";
 import { merged } from "../src/plot/intervals.js";
 import type { Result } from "../src/result.js";
-import { fixtureResult, updatesResult } from "./plot/results.js";
+import { openTrace } from "../src/trace/index.js";
+import { configOf, fixtureResult, updatesResult } from "./plot/results.js";
 
 type Trace = Record<string, unknown> & { x: number[]; y: never[]; name: string; customdata: number[] };
 const traces = (figure: Figure) => figure.data as Trace[];
@@ -226,7 +229,7 @@ describe("one walk", () => {
     source,
     cycles,
   });
-  const access: ExplainedAccess = {
+  const access = {
     state: { technique: "nested", format: "npt", hostLevels: 1 },
     accesses: [{ va: "0x401000", kind: "fetch", firstStep: 0, lastStep: 4 }],
     steps: [{ kind: "walk", cycles: 0 }, reference("L2", 14), reference("memory", 200), reference("L1D", 4)],
@@ -249,7 +252,7 @@ describe("one walk", () => {
         ],
       },
     ],
-  };
+  } as unknown as Explanation;
 
   it("shows in which order entries were read and where each was found", () => {
     const figure = explainedWalkFigure(access);
@@ -272,6 +275,25 @@ describe("one walk", () => {
       [2, "guest L1", "guest entry", "memory", 200],
       [3, "final address", "host L1", "L1D", 4],
     ]);
+  });
+
+  it("has the references of the walk that was explained, and their cycles", async () => {
+    const trace = await openTrace(
+      await openFile(fileURLToPath(new URL("fixtures/redis.nwt", import.meta.url))),
+    );
+    const [explanation] = await explainTrace(trace, configOf("ept"), { at: 1, next: "walk" });
+    const walk = explanation!.walks.at(-1)!;
+    const { table } = explainedWalkFigure(explanation!);
+    expect(table.rows.map(([turn]) => turn)).toEqual(
+      Array.from({ length: walk.references }, (_, i) => i + 1),
+    );
+    expect(walk.references).toBeGreaterThan(4);
+    const read = explanation!.steps.filter(
+      (step) => step.kind === "reference" && step.walk === walk.attempt - 1,
+    );
+    expect(table.rows.map(([, , , , address]) => address)).toEqual(
+      read.map((step) => (step.kind === "reference" ? step.address : "")),
+    );
   });
 
   it("must be one that was made", () => {

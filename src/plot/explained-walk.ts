@@ -1,43 +1,8 @@
+import type { Explanation, GridCell, ReferenceStep } from "../explain/types.js";
 import { counted, fixed } from "../report/numbers.js";
 import type { Figure, FigureOptions } from "./figure.js";
 import { framed, label, roomOf } from "./figure.js";
 import { gridLayout, guestLabel, hostLabel } from "./walk-grid.js";
-
-/** What of an explanation is drawn. */
-export interface ExplainedAccess {
-  state: { technique: string; format: string | null; hostLevels: number };
-  accesses: readonly { va: string; kind: string; firstStep: number; lastStep: number }[];
-  steps: readonly ExplainedStep[];
-  walks: readonly ExplainedWalk[];
-}
-
-interface ExplainedStep {
-  kind: string;
-  name?: string;
-  address?: string | null;
-  value?: string;
-  /** Where a reference was found. */
-  source?: string;
-  cycles: number;
-}
-
-interface ExplainedWalk {
-  firstStep: number;
-  references: number;
-  cycles: number;
-  outcome: string;
-  grid: readonly { guestLevel: number; cells: readonly ExplainedCell[] }[];
-}
-
-interface ExplainedCell {
-  hostLevel: number;
-  /** Index of the reference among the steps. */
-  step?: number;
-  /** From 1, in the order of the walk. */
-  order?: number;
-  /** What made the reference needless. */
-  skippedBy?: string;
-}
 
 export interface ExplainedWalkOptions extends FigureOptions {
   /** Which of the access's walks; default the last. */
@@ -55,7 +20,7 @@ const SOURCES = [
 ] as const;
 
 /** One walk, square by square: in which order entries were read, where each was found and what it cost; and why others were not. */
-export function explainedWalkFigure(access: ExplainedAccess, options: ExplainedWalkOptions = {}): Figure {
+export function explainedWalkFigure(access: Explanation, options: ExplainedWalkOptions = {}): Figure {
   const nth = options.walk ?? access.walks.length - 1;
   const walk = access.walks[nth];
   if (walk === undefined)
@@ -76,8 +41,10 @@ export function explainedWalkFigure(access: ExplainedAccess, options: ExplainedW
   );
   const columns = hosts.map((h) => hostLabel(h, hostLevels));
   const grid = walk.grid.map(({ cells }) => hosts.map((h) => cells.find(({ hostLevel }) => hostLevel === h)));
-  const stepOf = (cell: ExplainedCell | undefined) =>
-    cell?.step === undefined ? undefined : access.steps[cell.step];
+  const stepOf = (cell: GridCell | undefined): ReferenceStep | undefined => {
+    const step = cell?.step === undefined ? undefined : access.steps[cell.step];
+    return step?.kind === "reference" ? step : undefined;
+  };
   const { narrow } = roomOf(options);
   const { height, margin, layout } = gridLayout(rows, columns, options);
   const small = narrow ? 9 : 11;
@@ -164,15 +131,15 @@ function sayOutcome(outcome: string): string {
   return `It ends in ${ENDS[outcome] ?? outcome}.`;
 }
 
-function sourceOf({ source }: ExplainedStep) {
+function sourceOf({ source }: ReferenceStep) {
   return SOURCES.find(([key]) => key === source) ?? ([source ?? "", source ?? "", 0.5] as const);
 }
 
-function heatOf(step: ExplainedStep | undefined): number | null {
+function heatOf(step: ReferenceStep | undefined): number | null {
   return step === undefined ? null : sourceOf(step)[2];
 }
 
-function readText(cell: ExplainedCell | undefined, step: ExplainedStep | undefined, narrow: boolean): string {
+function readText(cell: GridCell | undefined, step: ReferenceStep | undefined, narrow: boolean): string {
   if (cell?.order === undefined || step === undefined) return "";
   const place = sourceOf(step)[1];
   return narrow
@@ -180,17 +147,17 @@ function readText(cell: ExplainedCell | undefined, step: ExplainedStep | undefin
     : `<b>${cell.order}</b><br>${place}, ${fixed(step.cycles, 0)}`;
 }
 
-function hoverText(cell: ExplainedCell | undefined, step: ExplainedStep | undefined): string {
+function hoverText(cell: GridCell | undefined, step: ReferenceStep | undefined): string {
   if (cell === undefined) return "";
   if (step === undefined) return cell.skippedBy ?? "";
   return `${step.name ?? ""} at ${step.address ?? "?"}: ${step.value ?? "?"}<br>${sourceOf(step)[1]}, ${counted(step.cycles, "cycle")}`;
 }
 
 function sayOrder(
-  grid: readonly (readonly (ExplainedCell | undefined)[])[],
+  grid: readonly (readonly (GridCell | undefined)[])[],
   rows: readonly string[],
   columns: readonly string[],
-  stepOf: (cell: ExplainedCell | undefined) => ExplainedStep | undefined,
+  stepOf: (cell: GridCell | undefined) => ReferenceStep | undefined,
 ): string {
   const read = grid
     .flatMap((cells, r) => cells.map((cell, c) => ({ cell, r, c })))

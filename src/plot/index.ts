@@ -12,11 +12,7 @@ export {
 export { crossingsOf, crossoverFigure, tableUpdateRate } from "./crossover.js";
 export { type CyclesOptions, cyclesFigure } from "./cycles.js";
 export { exitsFigure } from "./exits.js";
-export {
-  type ExplainedAccess,
-  type ExplainedWalkOptions,
-  explainedWalkFigure,
-} from "./explained-walk.js";
+export { type ExplainedWalkOptions, explainedWalkFigure } from "./explained-walk.js";
 export {
   type Cell,
   type Figure,
