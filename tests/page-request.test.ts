@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { sliced } from "../page/plotly-slices.js";
-import { askedOf, configsOf, type Request } from "../page/src/request.js";
+import { askedOf, machinesOf, type Request } from "../page/src/request.js";
 import { type CompareOptions, compare } from "../src/compare.js";
-import type { MachineConfig } from "../src/config/index.js";
+import { type MachineConfig, resolveConfig } from "../src/config/index.js";
 import { commandOf } from "../src/plot/index.js";
 import type { Result } from "../src/result.js";
 import { nestwalk } from "./cli/capture.js";
@@ -77,7 +77,7 @@ describe("what the page asks for", () => {
   it.each(requests)("is what the command beside it asks for: %s", async (_, request) => {
     const trace = { file: request.trace } as Result["trace"];
     const { configs, options } = await onCommandLine(commandOf(askedOf(request), trace)!);
-    expect(JSON.stringify(configsOf(request))).toBe(JSON.stringify(configs));
+    expect(JSON.stringify(machinesOf(request).map(resolveConfig))).toBe(JSON.stringify(configs));
     expect(JSON.stringify(askedOf(request))).toBe(JSON.stringify(options.asked));
     expect(request.warmup).toBe(options.warmup);
     expect(request.interval || undefined).toBe(options.intervals);

@@ -1,4 +1,4 @@
-import { type MachineConfig, type OpenOptions, type Result, techniqueName } from "nestwalk";
+import { type ConfigRequest, type OpenOptions, type Result, resolveConfig, techniqueName } from "nestwalk";
 import type { TraceFile } from "../../page/src/engine/messages.js";
 import { replay as inWorkers, type Progress } from "../../page/src/engine/pool.js";
 
@@ -12,18 +12,18 @@ export interface ReplayOptions {
   progress?: HTMLProgressElement;
 }
 
-/** What `compare` of nestwalk gives, computed in Web Workers, so that the notebook goes on answering. */
+/** What `compare` of nestwalk gives for what `resolveConfig` makes of each machine, computed in Web Workers, so that the notebook goes on answering. */
 export async function replay(
   trace: TraceFile,
-  configs: MachineConfig[],
+  machines: ConfigRequest[],
   { open = {}, interval = 0, invalidation, progress }: ReplayOptions = {},
 ): Promise<Result> {
-  const asked = { technique: configs.map(techniqueName) };
+  const asked = { technique: machines.map((request) => techniqueName(resolveConfig(request))) };
   const show = (at: Progress) => {
     if (progress)
-      progress.value = Math.min(...configs.map((one) => at.get(techniqueName(one))?.fraction ?? 0));
+      progress.value = Math.min(...at.map((one) => one?.fraction ?? 0));
   };
-  const work = inWorkers({ trace, open, configs, warmup: 0, intervals: interval, asked }, show);
+  const work = inWorkers({ trace, open, machines, warmup: 0, intervals: interval, asked }, show);
   invalidation?.then(() => work.cancel());
   const result = await work.done;
   if (progress) progress.value = 1;

@@ -7,7 +7,7 @@ import { accessesOf, facts } from "./facts.js";
 import { fetchGuest, type Guest } from "./gallery.js";
 import { showIntro } from "./intro.js";
 import { ProgressView } from "./progress.js";
-import { askedOf, configsOf, openOptionsOf, type Request } from "./request.js";
+import { askedOf, machinesOf, openOptionsOf, type Request } from "./request.js";
 import { showResult } from "./result/index.js";
 import { allowGuestPages, chooseGuest, form, readForm, startSetup, suggestInterval } from "./setup.js";
 
@@ -83,7 +83,7 @@ async function start(): Promise<void> {
     const request = readForm(chosen.name);
     const task = {
       open: openOptionsOf(request),
-      configs: configsOf(request),
+      machines: machinesOf(request),
       warmup: request.warmup,
       intervals: request.interval,
       asked: askedOf(request),

@@ -13,7 +13,7 @@ interface Row {
 /** A bar for each technique, with its speed. */
 export class ProgressView {
   readonly #box: HTMLElement;
-  #rows = new Map<string, Row>();
+  #rows: Row[] = [];
   #began = 0;
 
   constructor(box: HTMLElement) {
@@ -22,14 +22,14 @@ export class ProgressView {
 
   start({ trace, techniques }: Request): void {
     this.#began = performance.now();
-    this.#rows = new Map(techniques.map((name) => [name, row(name)]));
+    this.#rows = techniques.map(row);
     this.#box.replaceChildren(
       el("h2", {}, `Replaying ${trace}`),
       el(
         "ul",
         { class: "bars" },
-        ...techniques.map((name) => {
-          const { bar, figures } = this.#rows.get(name)!;
+        ...techniques.map((name, i) => {
+          const { bar, figures } = this.#rows[i]!;
           return el(
             "li",
             { class: `technique ${name}` },
@@ -44,8 +44,8 @@ export class ProgressView {
 
   update(progress: Progress): void {
     const seconds = (performance.now() - this.#began) / 1000;
-    for (const [name, { bar, figures }] of this.#rows) {
-      const at = progress.get(name);
+    for (const [i, { bar, figures }] of this.#rows.entries()) {
+      const at = progress[i];
       if (at === undefined) continue;
       if (at.fraction !== undefined) bar.value = at.fraction;
       figures.textContent = said(at, seconds);

@@ -1,8 +1,7 @@
 import {
-  type MachineConfig,
+  type ConfigRequest,
   type OpenOptions,
   type PageSize,
-  resolveConfig,
   type TechniqueName,
   techniqueKeys,
 } from "nestwalk";
@@ -26,22 +25,20 @@ export interface Request {
   allowTruncated: boolean;
 }
 
-/** One machine for each technique. Throws ConfigError. */
-export function configsOf({ cpu, techniques, hostPage, set }: Request): MachineConfig[] {
-  return techniques.map((name) =>
-    resolveConfig({
-      cpu,
-      set,
-      options: [
-        ...Object.entries(techniqueKeys(name)).map(([path, value]) => ({
-          option: "the technique",
-          path,
-          value,
-        })),
-        { option: "the host page", path: "host.page", value: hostPage },
-      ],
-    }),
-  );
+/** A machine for each technique. */
+export function machinesOf({ cpu, techniques, hostPage, set }: Request): ConfigRequest[] {
+  return techniques.map((name) => ({
+    cpu,
+    set,
+    options: [
+      ...Object.entries(techniqueKeys(name)).map(([path, value]) => ({
+        option: "the technique",
+        path,
+        value,
+      })),
+      { option: "the host page", path: "host.page", value: hostPage },
+    ],
+  }));
 }
 
 export function openOptionsOf({ from, columns, addresses, allowTruncated }: Request): OpenOptions {

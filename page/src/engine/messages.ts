@@ -1,4 +1,4 @@
-import type { MachineConfig, OpenOptions, Recorded, Result, TraceTotals } from "nestwalk";
+import type { ConfigRequest, OpenOptions, Recorded, Result, TraceTotals } from "nestwalk";
 
 /** A trace as the user gave it: a file dropped or chosen, or one of the recorded guests. */
 export interface TraceFile {
@@ -14,7 +14,8 @@ export type Task = { do: "look"; trace: TraceFile; open: OpenOptions } | ({ do: 
 export interface Replay {
   trace: TraceFile;
   open: OpenOptions;
-  configs: MachineConfig[];
+  /** One for each machine; they become configurations in the worker. */
+  machines: ConfigRequest[];
   warmup: number;
   /** Accesses to an interval, "markers", or 0 for no intervals. */
   intervals: number | "markers";

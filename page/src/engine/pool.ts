@@ -1,9 +1,9 @@
-import { type MachineConfig, type Result, techniqueName, withMachines } from "nestwalk";
+import { type Result, withMachines } from "nestwalk";
 import type { Advance, Answer, Look, Replay, Task } from "./messages.js";
 import { begin, type Work } from "./work.js";
 
-/** How far each technique has come. */
-export type Progress = Map<string, Advance>;
+/** How far each machine has come. */
+export type Progress = readonly (Advance | undefined)[];
 
 function start<K extends "look" | "result">(
   task: Task,
@@ -22,24 +22,20 @@ export function look(trace: Replay["trace"], open: Replay["open"]): Work<Look> {
 
 /** Replays a trace through all machines, in as many workers as there are processors to run them. */
 export function replay(task: Replay, onProgress: (progress: Progress) => void): Work<Result> {
-  const shares = share(task.configs, navigator.hardwareConcurrency || 1);
-  const progress: Progress = new Map();
+  const shares = share(task.machines.length, navigator.hardwareConcurrency || 1);
+  const progress: (Advance | undefined)[] = task.machines.map(() => undefined);
   const works = shares.map((places) => {
-    const configs = places.map((at) => task.configs[at]!);
-    return start({ do: "replay", ...task, configs }, "result", (advance) => {
-      for (const config of configs) progress.set(techniqueName(config), advance);
+    const machines = places.map((at) => task.machines[at]!);
+    return start({ do: "replay", ...task, machines }, "result", (advance) => {
+      for (const at of places) progress[at] = advance;
       onProgress(progress);
     });
   });
   const cancel = () => {
     for (const work of works) work.cancel();
   };
-  const done = Promise.all(works.map((work) => work.done)).then(
-    (answers) =>
-      inOrder(
-        answers.map((answer) => answer.result),
-        shares,
-      ),
+  const done = Promise.all(works.map((work) => work.done.then(({ result }) => result))).then(
+    (results) => inOrder(results, shares),
     (error) => {
       cancel();
       throw error;
@@ -49,11 +45,10 @@ export function replay(task: Replay, onProgress: (progress: Progress) => void): 
 }
 
 /** Which machines each worker takes: machines in turn, so that the same trace is read by few of them. */
-function share(configs: readonly MachineConfig[], workers: number): number[][] {
-  const count = Math.min(workers, configs.length);
-  return Array.from({ length: count }, (_, worker) =>
-    [...configs.keys()].filter((at) => at % count === worker),
-  );
+function share(machines: number, workers: number): number[][] {
+  const count = Math.min(workers, machines);
+  const all = Array.from({ length: machines }, (_, at) => at);
+  return Array.from({ length: count }, (_, worker) => all.filter((at) => at % count === worker));
 }
 
 function inOrder(results: Result[], shares: readonly number[][]): Result {

@@ -1,4 +1,4 @@
-import { type ByteSource, bytesOfBlob, compare, openTrace, type TraceSource } from "nestwalk";
+import { type ByteSource, bytesOfBlob, compare, openTrace, resolveConfig } from "nestwalk";
 import type { Advance, Answer, Look, Replay, Task, TraceFile } from "./messages.js";
 
 /** The worker: everything that reads a trace or replays one happens here, never on the page's own thread. */
@@ -26,9 +26,10 @@ async function look(trace: TraceFile, open: Replay["open"]): Promise<Look> {
   return { format: source.format, recorded: source.header.recorded, totals: source.header.totals };
 }
 
-async function replay({ trace, open, configs, warmup, intervals, asked }: Replay): Promise<void> {
+async function replay({ trace, open, machines, warmup, intervals, asked }: Replay): Promise<void> {
+  const configs = machines.map(resolveConfig);
   const bytes = new ReadBytes(trace);
-  const source: TraceSource = await openTrace(bytes, open);
+  const source = await openTrace(bytes, open);
   let last = 0;
   const onProgress = ({ accesses, fraction }: Advance) => {
     const now = performance.now();

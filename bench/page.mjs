@@ -1,0 +1,107 @@
+/**
+ * The page against Node, on one trace: how long its main thread keeps the user waiting, and how fast it replays.
+ *
+ *   npm run page:build && node bench/page.mjs [traces/pipe-pti.nwt] [rounds]
+ *
+ * A round replays the trace in the page and in Node, one machine after the other; the fastest round counts. Long tasks
+ * are those of the whole session: load, choice of the trace, replay, figures, walks.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { basename, extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { bytesOfBlob, compare, openTrace, resolveConfig } from "../dist/index.js";
+import { launchChromium } from "../dist/node/browser/chromium.js";
+
+const [file = "traces/pipe-pti.nwt", rounds = "3"] = process.argv.slice(2);
+const page = fileURLToPath(new URL("../build/page", import.meta.url));
+if (!existsSync(join(page, "index.html"))) {
+  process.stderr.write("build/page is not there; run npm run page:build first\n");
+  process.exit(1);
+}
+const bytes = readFileSync(file);
+const TECHNIQUES = ["native", "shadow", "ept"];
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+
+const server = createServer((request, response) => {
+  const path = join(page, request.url === "/" ? "index.html" : request.url);
+  if (!existsSync(path)) return response.writeHead(404).end();
+  response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "application/octet-stream" });
+  return response.end(readFileSync(path));
+});
+await new Promise((done) => server.listen(0, "127.0.0.1", done));
+
+/** Seconds that Node takes for one technique. */
+async function inNode(technique) {
+  const began = performance.now();
+  const set = technique === "ept" ? ["technique=nested", "format=ept"] : [`technique=${technique}`];
+  const trace = await openTrace(bytesOfBlob(basename(file), new Blob([bytes])));
+  const { trace: replayed } = await compare(trace, [resolveConfig({ set })]);
+  return { seconds: (performance.now() - began) / 1000, accesses: replayed.accesses };
+}
+
+/** Seconds that the page takes, from the click to the result, and its long tasks until the figures are drawn. */
+async function inPage(browser, techniques) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+  const tab = await context.newPage();
+  await tab.addInitScript(() => {
+    globalThis.longTasks = [];
+    new PerformanceObserver((list) => {
+      for (const { startTime, duration } of list.getEntries())
+        globalThis.longTasks.push([startTime, duration]);
+    }).observe({ type: "longtask", buffered: true });
+  });
+  await tab.goto(`http://127.0.0.1:${server.address().port}/`);
+  await tab.setInputFiles("#file", file);
+  for (const name of ["native", "shadow", "ept", "npt"])
+    await tab.setChecked(`[name=technique][value=${name}]`, techniques.includes(name));
+  await tab.waitForSelector("#run:not([disabled])");
+  await tab.evaluate(() => {
+    document.querySelector("[name=interval]").value = "";
+  });
+  const seconds = await tab.evaluate(async () => {
+    const began = performance.now();
+    document.querySelector("#run").click();
+    const report = document.querySelector("#report");
+    await new Promise((done) => {
+      new MutationObserver(() => !report.hidden && done()).observe(report, { attributes: true });
+    });
+    return (performance.now() - began) / 1000;
+  });
+  await tab.waitForFunction(() => {
+    const plots = [...document.querySelectorAll(".plot")];
+    return plots.length > 0 && plots.every((plot) => plot.dataset.drawn);
+  });
+  await tab.waitForTimeout(500);
+  const tasks = await tab.evaluate(() => globalThis.longTasks);
+  await context.close();
+  return { seconds, tasks };
+}
+
+const browser = await launchChromium();
+for (const technique of TECHNIQUES) {
+  let [node, chromium, accesses] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, 0];
+  for (let round = 0; round < Number(rounds); ++round) {
+    const here = await inNode(technique);
+    accesses = here.accesses;
+    node = Math.min(node, here.seconds);
+    chromium = Math.min(chromium, (await inPage(browser, [technique])).seconds);
+  }
+  const speed = (seconds) => `${(accesses / seconds / 1e6).toFixed(1)} M accesses/s`;
+  console.log(
+    `${technique.padEnd(7)} Node ${speed(node)}, page ${speed(chromium)}: ${(chromium / node).toFixed(2)} times as long`,
+  );
+}
+let worst = [];
+for (let round = 0; round < Number(rounds); ++round) {
+  const { tasks } = await inPage(browser, TECHNIQUES);
+  const longest = Math.max(0, ...tasks.map(([, duration]) => duration));
+  if (round === 0 || longest < Math.max(0, ...worst.map(([, duration]) => duration))) worst = tasks;
+}
+console.log(
+  worst.length === 0
+    ? "no task of the main thread took 50 ms or more"
+    : `tasks of 50 ms and more: ${worst.map(([start, duration]) => `${duration} ms at ${Math.round(start)} ms`).join(", ")}`,
+);
+await browser.close();
+server.close();
