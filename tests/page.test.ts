@@ -4,6 +4,8 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { explainTrace, openTrace, resolveConfig } from "../src/index.js";
+import { openFile } from "../src/node.js";
 import { resultFigures } from "../src/plot/index.js";
 import type { Result } from "../src/result.js";
 import { axeSerious, describeInChromium, type Opened, openLocal } from "./browser/chromium.js";
@@ -128,6 +130,40 @@ describeInChromium("the page", (browser) => {
     );
     expect(await axeSerious(page)).toEqual([]);
     expect(external).toEqual([]);
+    expect(errors).toEqual([]);
+    await close();
+  });
+
+  it("goes through a walk of the trace step by step, by the keyboard", async () => {
+    const { page, errors, close } = await open();
+    await page.setInputFiles("#file", NATIVE);
+    await replay(page);
+    await page.fill("[name=walk-from]", "100000");
+    await page.selectOption("[name=walk-next]", "exit");
+    await page.press("[name=walk-from]", "Enter");
+    await page.waitForSelector(".stepper");
+    const trace = await openTrace(await openFile(NATIVE));
+    const config = resolveConfig({ set: ["technique=nested", "format=ept"] });
+    const [wanted] = await explainTrace(trace, config, { at: 100_000, next: "exit" });
+    expect(wanted!.totals.exits).toBeGreaterThan(0);
+    await page.focus("[aria-label='Next step']");
+    await page.keyboard.press("Home");
+    for (const [step, { kind, walk }] of wanted!.steps.entries()) {
+      expect(await page.textContent(".stepper .count")).toBe(`${step + 1} of ${wanted!.steps.length}`);
+      const lit = await page.locator(".walk-grid .lit").count();
+      const read = wanted!.steps.filter((one) => one.kind === "reference" && one.step <= step);
+      if (walk !== null) expect(lit).toBe(read.filter((one) => one.walk === walk).length);
+      expect(await page.locator(".walk-grid [aria-current]").count()).toBe(kind === "reference" ? 1 : 0);
+      await page.keyboard.press("ArrowRight");
+    }
+    await page.keyboard.press("ArrowLeft");
+    expect(await page.textContent(".stepper .count")).toBe(
+      `${wanted!.steps.length - 1} of ${wanted!.steps.length}`,
+    );
+    expect(await axeSerious(page)).toEqual([]);
+    await page.fill("[name=walk-from]", "0");
+    await page.press("[name=walk-from]", "Enter");
+    expect(await page.textContent(".walks > [role=status]")).toContain("There is no access 0");
     expect(errors).toEqual([]);
     await close();
   });

@@ -20,8 +20,7 @@ export async function replay(
 ): Promise<Result> {
   const asked = { technique: machines.map((request) => techniqueName(resolveConfig(request))) };
   const show = (at: Progress) => {
-    if (progress)
-      progress.value = Math.min(...at.map((one) => one?.fraction ?? 0));
+    if (progress) progress.value = Math.min(...at.map((one) => one?.fraction ?? 0));
   };
   const work = inWorkers({ trace, open, machines, warmup: 0, intervals: interval, asked }, show);
   invalidation?.then(() => work.cancel());

@@ -1,4 +1,4 @@
-import type { ConfigRequest, OpenOptions, Recorded, Result, TraceTotals } from "nestwalk";
+import type { ConfigRequest, Explanation, OpenOptions, Recorded, Result, TraceTotals } from "nestwalk";
 
 /** A trace as the user gave it: a file dropped or chosen, or one of the recorded guests. */
 export interface TraceFile {
@@ -8,7 +8,21 @@ export interface TraceFile {
 }
 
 /** What a worker is asked to do. One worker does one thing and is then let go. */
-export type Task = { do: "look"; trace: TraceFile; open: OpenOptions } | ({ do: "replay" } & Replay);
+export type Task =
+  | { do: "look"; trace: TraceFile; open: OpenOptions }
+  | ({ do: "replay" } & Replay)
+  | ({ do: "explain" } & Explain);
+
+/** Accesses to be explained: the next ones from `at` on (counted from 1) that walk, fault or exit. */
+export interface Explain {
+  trace: TraceFile;
+  open: OpenOptions;
+  machine: ConfigRequest;
+  at: number;
+  next: "walk" | "fault" | "exit";
+  /** Most that are wanted. */
+  count: number;
+}
 
 /** A replay through some of the machines of a comparison. */
 export interface Replay {
@@ -41,6 +55,7 @@ export type Answer =
   | { is: "progress"; progress: Advance }
   | { is: "look"; look: Look }
   | { is: "result"; result: Result }
+  | { is: "explanations"; explanations: Explanation[] }
   | { is: "content"; content: Blob }
   | { is: "failure"; name: string; message: string };
 

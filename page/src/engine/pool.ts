@@ -1,11 +1,11 @@
-import { type Result, withMachines } from "nestwalk";
-import type { Advance, Answer, Look, Replay, Task } from "./messages.js";
+import { type Explanation, type Result, withMachines } from "nestwalk";
+import type { Advance, Answer, Explain, Look, Replay, Task } from "./messages.js";
 import { begin, type Work } from "./work.js";
 
 /** How far each machine has come. */
 export type Progress = readonly (Advance | undefined)[];
 
-function start<K extends "look" | "result">(
+function start<K extends "look" | "result" | "explanations">(
   task: Task,
   wanted: K,
   onProgress?: (progress: Advance) => void,
@@ -18,6 +18,12 @@ function start<K extends "look" | "result">(
 export function look(trace: Replay["trace"], open: Replay["open"]): Work<Look> {
   const { done, cancel } = start({ do: "look", trace, open }, "look");
   return { done: done.then((answer) => answer.look), cancel };
+}
+
+/** What the hardware and the hypervisor did for accesses of a trace, step by step. */
+export function explain(task: Explain): Work<Explanation[]> {
+  const { done, cancel } = start({ do: "explain", ...task }, "explanations");
+  return { done: done.then((answer) => answer.explanations), cancel };
 }
 
 /** Replays a trace through all machines, in as many workers as there are processors to run them. */

@@ -1,5 +1,13 @@
-import { type ByteSource, bytesOfBlob, compare, openTrace, resolveConfig } from "nestwalk";
-import type { Advance, Answer, Look, Replay, Task, TraceFile } from "./messages.js";
+import {
+  type ByteSource,
+  bytesOfBlob,
+  compare,
+  type Explanation,
+  explainTrace,
+  openTrace,
+  resolveConfig,
+} from "nestwalk";
+import type { Advance, Answer, Explain, Look, Replay, Task, TraceFile } from "./messages.js";
 
 /** The worker: everything that reads a trace or replays one happens here, never on the page's own thread. */
 
@@ -18,12 +26,18 @@ function say(message: Answer): void {
 
 async function answer(task: Task): Promise<void> {
   if (task.do === "look") say({ is: "look", look: await look(task.trace, task.open) });
+  else if (task.do === "explain") say({ is: "explanations", explanations: await explain(task) });
   else await replay(task);
 }
 
 async function look(trace: TraceFile, open: Replay["open"]): Promise<Look> {
   const source = await openTrace(bytesOfBlob(trace.name, trace.bytes), open);
   return { format: source.format, recorded: source.header.recorded, totals: source.header.totals };
+}
+
+async function explain({ trace, open, machine, at, next, count }: Explain): Promise<Explanation[]> {
+  const source = await openTrace(bytesOfBlob(trace.name, trace.bytes), open);
+  return explainTrace(source, resolveConfig(machine), { at, next, count });
 }
 
 async function replay({ trace, open, machines, warmup, intervals, asked }: Replay): Promise<void> {

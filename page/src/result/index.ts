@@ -3,6 +3,7 @@ import { el } from "../dom.js";
 import type { TraceFile } from "../engine/messages.js";
 import { termList } from "../intro.js";
 import type { Request } from "../request.js";
+import { walks } from "../walks/index.js";
 import { downloads } from "./downloads.js";
 import { FigureList } from "./figures.js";
 import { summary } from "./summary.js";
@@ -20,7 +21,14 @@ let figures: FigureList | undefined;
 export async function showResult(box: HTMLElement, shown: Shown): Promise<void> {
   figures?.close();
   const drawn = el("section", { class: "figures", "aria-label": "Figures" });
-  box.replaceChildren(summary(shown), downloads(shown), drawn, comparison(shown.result), termList());
+  box.replaceChildren(
+    summary(shown),
+    downloads(shown),
+    drawn,
+    comparison(shown.result),
+    walks(shown),
+    termList(),
+  );
   box.hidden = false;
   figures = new FigureList(drawn, shown.result);
   await figures.draw();

@@ -1,0 +1,107 @@
+import type { Explanation, TechniqueName } from "nestwalk";
+import { el } from "../dom.js";
+import type { Explain } from "../engine/messages.js";
+import { explain } from "../engine/pool.js";
+import { Cancelled, type Work } from "../engine/work.js";
+import { machinesOf, openOptionsOf } from "../request.js";
+import type { Shown } from "../result/index.js";
+import { techniqueText } from "../terms.js";
+import { Stepper } from "./stepper.js";
+import { accessText } from "./text.js";
+
+/** Accesses found at once. */
+const BATCH = 12;
+
+/** The part of the results in which one goes through walks of the trace. */
+export function walks(shown: Shown): HTMLElement {
+  const { request, result } = shown;
+  const names = request.techniques;
+  const first = names.find((name) => name === "ept" || name === "npt") ?? names[0];
+  const option = (value: string, text: string, selected = false) => el("option", { value, selected }, text);
+  const technique = el(
+    "select",
+    { name: "walk-technique" },
+    ...names.map((name) => option(name, techniqueText[name].label, name === first)),
+  );
+  const next = el(
+    "select",
+    { name: "walk-next" },
+    option("walk", "page walk"),
+    option("fault", "page fault"),
+    option("exit", "VM exit"),
+  );
+  const middle = Math.max(1, Math.floor(result.trace.accesses / 2));
+  const from = el("input", { name: "walk-from", inputmode: "numeric", value: middle, autocomplete: "off" });
+  const said = el("p", { role: "status" });
+  const found = el("div");
+  const form = el(
+    "form",
+    { class: "walk-form", "aria-label": "Which accesses" },
+    el("label", { class: "field" }, "Technique", technique),
+    el("label", { class: "field" }, "Show the next", next),
+    el("label", { class: "field" }, "from access", from),
+    el("button", { type: "submit" }, "Show"),
+  );
+  let work: Work<Explanation[]> | undefined;
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    work?.cancel();
+    said.textContent = "Replaying up to there …";
+    try {
+      work = find(shown, technique.value as TechniqueName, next.value as Explain["next"], from.value);
+      const explanations = await work.done;
+      said.textContent = explanations.length === 0 ? `There is none from access ${from.value} on.` : "";
+      found.replaceChildren(...(explanations.length === 0 ? [] : [pager(explanations, technique.value)]));
+    } catch (error) {
+      if (error instanceof Cancelled) return;
+      said.textContent = error instanceof Error ? error.message : String(error);
+    }
+  });
+  return el(
+    "section",
+    { class: "walks", "aria-labelledby": "walks-title" },
+    el("h2", { id: "walks-title" }, "Step by step"),
+    el(
+      "p",
+      { class: "origin" },
+      "What the hardware and the hypervisor did for one access: every lookup, every page-table entry that was read, where it was found and what it cost.",
+    ),
+    form,
+    said,
+    found,
+  );
+}
+
+/** Looks for accesses in the trace. Throws an error with a sentence for one that is not there. */
+function find(
+  { request, trace, result }: Shown,
+  technique: TechniqueName,
+  next: Explain["next"],
+  from: string,
+): Work<Explanation[]> {
+  const at = Number(from.replace(/[,\s]/g, ""));
+  const { accesses } = result.trace;
+  if (!Number.isSafeInteger(at) || at < 1 || at > accesses)
+    throw new Error(`There is no access ${from}; the trace has those from 1 to ${accesses}.`);
+  const machine = machinesOf({ ...request, techniques: [technique] })[0]!;
+  return explain({ trace, open: openOptionsOf(request), machine, at, next, count: BATCH });
+}
+
+/** The accesses that were found, one shown at a time. */
+function pager(explanations: readonly Explanation[], technique: string): HTMLElement {
+  const place = el("div");
+  const list = el(
+    "select",
+    {},
+    ...explanations.map((explanation, i) => el("option", { value: i }, accessText(explanation))),
+  );
+  const show = () => place.replaceChildren(new Stepper(explanations[Number(list.value)]!).element);
+  list.addEventListener("change", show);
+  show();
+  return el(
+    "div",
+    { class: `pager technique ${technique}` },
+    el("label", { class: "field" }, "Access", list),
+    place,
+  );
+}
