@@ -131,7 +131,7 @@ describe("a trace that cannot be used exits 1 with one sentence", () => {
     [["run", `${trace}/`], `${trace}/ does not exist, as part of its path is a file; check the path`],
     [
       ["run", text],
-      `${text} is text, not a trace; nestwalk trace formats lists what can be read; text in columns of its own is read with --columns`,
+      `${text} is text, not a trace: no format has lines such as "hello"; nestwalk trace formats lists what can be read; text in columns of its own is read with --columns, such as --columns hex,kind,size`,
     ],
   ])("%j", async (args, sentence) => {
     expect(await nestwalk(args)).toEqual({ code: 1, stdout: "", stderr: `nestwalk: ${sentence}\n` });

@@ -121,8 +121,7 @@ async function originals(): Promise<Original[]> {
   ] as const) {
     const { status, stdout } = spawnSync(tool, args, { input: stream });
     if (status !== 0) continue;
-    const bytes = new Uint8Array(stdout);
-    packed.push(tool === "zstd" ? { name: tool, bytes } : { name: tool, bytes, sure: whole });
+    packed.push({ name: tool, bytes: new Uint8Array(stdout), sure: whole });
   }
   return [...plain, ...packed];
 }

@@ -304,14 +304,15 @@ test("what is not a trace is recognised by its content and named", async () => {
   tar.set(text("ustar"), 257);
   const known = "nestwalk trace formats lists what can be read";
   const again = "a recording that was cut short leaves one, so record it again";
-  const columns = "text in columns of its own is read with --columns";
+  const columns = "text in columns of its own is read with --columns, such as --columns hex,kind,size";
+  const lines = 'no format has lines such as "hello"';
   const cases: [Uint8Array, string][] = [
     [new Uint8Array(0), `t is an empty file; ${again}`],
     [gz(new Uint8Array(0)), `t is gzip with nothing in it; ${again}`],
     [text("\x7fELF\x02\x01"), `t is an ELF program, not a trace; ${known}`],
     [text('{"a": 1}'), `t is JSON, not a trace; ${known}`],
-    [text("hello\n"), `t is text, not a trace; ${known}; ${columns}`],
-    [gz(text("hello\n")), `t holds, inside gzip, text, not a trace; ${known}; ${columns}`],
+    [text("hello\n"), `t is text, not a trace: ${lines}; ${known}; ${columns}`],
+    [gz(text("hello\n")), `t holds, inside gzip, text, not a trace: ${lines}; ${known}; ${columns}`],
     [tar, `t is a tar archive, not a trace; unpack it with tar -x; ${known}`],
     [gz(tar), `t holds, inside gzip, a tar archive, not a trace; unpack it with tar -x; ${known}`],
     [gz(gz(stream)), "t is compressed twice: inside gzip it holds gzip data; unpack it once with gunzip"],

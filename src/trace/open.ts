@@ -2,9 +2,9 @@ import type { ByteSource } from "./bytes.js";
 import { TraceError } from "./error.js";
 import { parseColumns } from "./importers/columns.js";
 import { ImportedSource } from "./importers/imported.js";
-import type { Importer } from "./importers/importer.js";
+import { quoted } from "./importers/lines.js";
 import { pageSizesOf } from "./importers/pages.js";
-import { importers, PROBE_BYTES, recognise } from "./importers/table.js";
+import { importers, type Likeness, PROBE_BYTES, recognise } from "./importers/table.js";
 import { TraceInput } from "./input.js";
 import { HEAD_BODY_MAX, NWT_MAGIC } from "./nwt.js";
 import { NwtSource } from "./nwt-reader.js";
@@ -59,11 +59,12 @@ async function open(input: TraceInput, options: OpenOptions): Promise<TraceSourc
   }
   if (from === "nwt") return NwtSource.open(input, options);
   if (from === "pgrec1") return Pgrec1Source.open(input, options);
-  const importer = chosen(input, from ?? (columns === undefined ? undefined : "plain"), head);
+  const like = chosen(input, from ?? (columns === undefined ? undefined : "plain"), head);
+  const [importer] = like.importers;
   if (!importer) throw await unrecognised(input, head);
   const { name } = input;
   const { addresses } = options;
-  const source = importer.open(head, {
+  const source = importer.open(like.head, {
     name,
     addresses: addresses === "physical" ? "guest-physical" : addresses,
     columns: columns === undefined ? undefined : parseColumns(columns),
@@ -72,19 +73,20 @@ async function open(input: TraceInput, options: OpenOptions): Promise<TraceSourc
   return new ImportedSource(importer.format, input, source, options);
 }
 
-function chosen(input: TraceInput, from: string | undefined, head: Uint8Array): Importer | undefined {
+function chosen(input: TraceInput, from: string | undefined, head: Uint8Array): Likeness {
   if (from !== undefined) {
     const importer = importers.find((one) => one.format === from);
-    if (importer) return importer;
+    if (importer) return { importers: [importer], head };
     throw new TraceError(`"${from}" is no trace format; ${ACCEPTED}`, { kind: "unsupported" });
   }
-  const [first, second] = recognise(head, head.length < PROBE_BYTES);
+  const like = recognise(head, head.length < PROBE_BYTES);
+  const [first, second] = like.importers;
   if (second)
     throw new TraceError(
       `${input.name} may be ${first!.title} or ${second.title}, which its first lines do not tell apart; say which with --from ${first!.format} or --from ${second.format}`,
       { kind: "unrecognised", offset: 0 },
     );
-  return first;
+  return like;
 }
 
 /** What the user says of pages goes into the header; a trace with page tables of its own knows better. */
@@ -153,15 +155,18 @@ async function unrecognised(input: TraceInput, head: Uint8Array): Promise<TraceE
   }
   const within = wrapper ? `holds, inside ${wrapper.name},` : "is";
   const text = asText(head);
+  if (startsWith(head, Uint8Array.of(0xff, 0xfe)) || startsWith(head, Uint8Array.of(0xfe, 0xff)))
+    return fail("begins as text in UTF-16", "if it is one, write it as UTF-8: iconv -f UTF-16 -t UTF-8");
   if (text === undefined) {
     const bytes = Array.from(head.subarray(0, 4), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
     const where = wrapper ? `the content of its ${wrapper.name} begins` : "it begins";
     return fail(`is not a trace that nestwalk knows: ${where} with the bytes ${bytes}`);
   }
-  const json = /^\s*[[{]/.test(text);
+  if (/^\s*[[{]/.test(text)) return fail(`${within} JSON, not a trace`);
+  const line = text.split(/\r?\n/).find((one) => one.trim() !== "" && !one.startsWith("#")) ?? "";
   return fail(
-    `${within} ${json ? "JSON" : "text"}, not a trace`,
-    json ? ACCEPTED : `${ACCEPTED}; text in columns of its own is read with --columns`,
+    `${within} text, not a trace: no format has lines such as ${quoted(line)}`,
+    `${ACCEPTED}; text in columns of its own is read with --columns, such as --columns hex,kind,size`,
   );
 }
 

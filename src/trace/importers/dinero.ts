@@ -17,6 +17,8 @@ export const dinero: Importer = {
     const lines = headLines(head, whole);
     if (!lines || !allMatch(lines, CLASSIC)) return 0;
     const addresses = lines.filter((line) => line.trim() !== "").map((line) => line.trim().split(/\s+/));
+    // A process, an address and R or W is somebody's own.
+    if (addresses.some(([, , rest]) => /^[rwil]$/i.test(rest ?? ""))) return 0;
     if (addresses.some(([, text]) => /[a-fx]/i.test(text!))) return 0.9;
     // Decimal digits only: it may also be Ramulator's.
     return addresses.every((parts) => parts.length === 2) ? 0.6 : 0.5;

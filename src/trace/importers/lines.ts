@@ -4,6 +4,9 @@ import type { Decoder } from "./importer.js";
 /** No line of any format is longer. */
 export const LINE_MAX = 1 << 16;
 
+/** What some editors begin a text in UTF-8 with, read as Latin-1. */
+const BYTE_ORDER_MARK = "\xef\xbb\xbf";
+
 /** A line in the words of a message. */
 export function quoted(line: string): string {
   const text = line.replace(/[^\x20-\x7e]/g, "?");
@@ -48,8 +51,8 @@ export class LineDecoder implements Decoder {
   }
 
   #line(text: string): void {
-    this.number++;
-    this.line(text.endsWith("\r") ? text.slice(0, -1) : text, this);
+    const from = this.number++ === 0 && text.startsWith(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0;
+    this.line(text.slice(from, text.endsWith("\r") ? -1 : undefined), this);
     this.offset += text.length + 1;
   }
 
@@ -64,7 +67,8 @@ export class LineDecoder implements Decoder {
 
 /** The lines at the start of a file that are all there, or undefined when it is not text. */
 export function headLines(head: Uint8Array, whole: boolean): string[] | undefined {
-  const text = new TextDecoder("latin1").decode(head);
+  let text = new TextDecoder("latin1").decode(head);
+  if (text.startsWith(BYTE_ORDER_MARK)) text = text.slice(BYTE_ORDER_MARK.length);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that is the question
   if (/[\0-\x08\x0e-\x1f\x7f-\xff]/.test(text)) return undefined;
   const lines = text.split(/\r?\n/);

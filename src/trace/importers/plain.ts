@@ -54,6 +54,8 @@ function decode(name: string, columns: Columns, out: RecordOut): LineDecoder {
     const parts = text.split(/[\s,;]+/);
     const found = address(parts[at] ?? "", base);
     const kind = kindAt < 0 ? "read" : KINDS[(parts[kindAt] ?? "").toLowerCase()];
+    // The names of the columns.
+    if (!found && where.number === 1 && !/\d/.test(text)) return;
     if (!found || !kind || parts.length < columns.length)
       throw where.corrupt(`is not an address and a kind of access: ${quoted(text)}`, advice);
     const size = sizeAt < 0 ? ((found.lo & 4095) > 4092 ? 1 : 4) : number(parts[sizeAt], "size", where);

@@ -5,6 +5,7 @@ import { execlog } from "./execlog.js";
 import { gem5 } from "./gem5.js";
 import type { Importer } from "./importer.js";
 import { lackey } from "./lackey.js";
+import { headLines } from "./lines.js";
 import { plain } from "./plain.js";
 import { ramulatorCpu, ramulatorLoadStore } from "./ramulator.js";
 import { text } from "./text.js";
@@ -31,11 +32,45 @@ export const importers: readonly Importer[] = [
 /** Closer than this, two formats are equally likely. */
 const MARGIN = 0.1;
 
-/** The formats that `head` may be of, surest first; more than one only where they cannot be told apart. */
-export function recognise(head: Uint8Array, whole: boolean): Importer[] {
+/** What a file looks like. */
+export interface Likeness {
+  /** The formats that it may be of, surest first; more than one only where they cannot be told apart. */
+  importers: Importer[];
+  /** What shows it: the head, or the part of it without the mistakes of a text. */
+  head: Uint8Array;
+}
+
+export function recognise(head: Uint8Array, whole: boolean): Likeness {
   const sure = importers
     .map((importer) => ({ importer, sure: importer.probe(head, whole) }))
     .filter((row) => row.sure > 0)
     .sort((a, b) => b.sure - a.sure);
-  return sure.filter((row) => row.sure > sure[0]!.sure - MARGIN).map((row) => row.importer);
+  const best = sure.filter((row) => row.sure > sure[0]!.sure - MARGIN).map((row) => row.importer);
+  return best.length > 0 ? { importers: best, head } : mostly(head, whole);
+}
+
+const PARTS = 8;
+
+/** The format of most of a text's parts, so that reading it can name the line that is none. */
+function mostly(head: Uint8Array, whole: boolean): Likeness {
+  const none = { importers: [], head };
+  const lines = headLines(head, whole);
+  if (lines === undefined || lines.length < 3) return none;
+  const per = Math.ceil(lines.length / PARTS);
+  const good = new Map<Importer, string>();
+
+  for (let at = 0; at < lines.length; at += per) {
+    const part = lines
+      .slice(at, at + per)
+      .map((line) => `${line}\n`)
+      .join("");
+    const bytes = new TextEncoder().encode(part);
+    for (const importer of importers)
+      if (importer.probe(bytes, true) > 0) good.set(importer, (good.get(importer) ?? "") + part);
+  }
+  const lineCount = (text: string) => text.split("\n").length - 1;
+  const [first, second] = [...good].sort(([, a], [, b]) => lineCount(b) - lineCount(a));
+  if (first === undefined || lineCount(first[1]) < lines.length / 2) return none;
+  if (second !== undefined && lineCount(second[1]) === lineCount(first[1])) return none;
+  return { importers: [first[0]], head: new TextEncoder().encode(first[1]) };
 }
