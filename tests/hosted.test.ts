@@ -25,13 +25,13 @@ function guest(reads: number, instructions: readonly number[]): Uint8Array {
   return new Uint8Array(e.fetch(CODE, 4).end().take());
 }
 
-function run(technique: TechniqueName, stream: Uint8Array, hosted: number) {
+function run(technique: TechniqueName, stream: Uint8Array, hosted: number, more: readonly string[] = []) {
   const options = Object.entries(techniqueKeys(technique)).map(([path, value]) => ({
     option: "--technique",
     path,
     value,
   }));
-  const machine = new Machine(resolveConfig({ set: [`exits.hosted=${hosted}`], options }));
+  const machine = new Machine(resolveConfig({ set: [`exits.hosted=${hosted}`, ...more], options }));
   machine.feed(stream);
   const result = machine.finish();
   expect(result.laws.filter((law) => !law.holds)).toEqual([]);
@@ -54,6 +54,36 @@ describe.each(["shadow", "ept", "npt"] as const)("a hosted hypervisor under %s",
     const [CPUID, HLT, WRMSR, RDMSR, IO] = [4, 5, 6, 7, 8];
     expect(more(guest(0, [IO, IO]))).toBe(10_000);
     expect(more(guest(0, [CPUID, HLT, WRMSR, RDMSR]))).toBe(0);
+  });
+});
+
+describe("profiles of exits", () => {
+  const exits = (...set: string[]) => resolveConfig({ set }).exits;
+
+  it("are values that a file and assignments may replace, whatever the order", () => {
+    const preset = exits();
+    expect(preset).toMatchObject({ generation: "cpu", hypervisor: "type-1", hosted: 0 });
+    expect(exits("exits.generation=prescott")).toEqual({
+      ...preset,
+      generation: "prescott",
+      hardwareCycles: 3963,
+    });
+    expect(exits("exits.hardwareCycles=5", "exits.generation=nehalem").hardwareCycles).toBe(5);
+    expect(exits("exits.hypervisor=hosted").hosted).toBe(4000);
+    expect(exits("exits.hosted=7", "exits.hypervisor=hosted").hosted).toBe(7);
+    const file = { name: "file", value: { exits: { generation: "westmere", hypervisor: "hosted" } } };
+    expect(resolveConfig({ file }).exits).toMatchObject({ hardwareCycles: 761, hosted: 4000 });
+    expect(() => exits("exits.generation=pentium")).toThrow(/exits\.generation is "pentium"/);
+    expect(() => exits("exits.hypervisor=type-3")).toThrow(/exits\.hypervisor is "type-3"/);
+  });
+
+  it("cost what the generation's round trip says, for each exit", () => {
+    const of = (name: string) => run("ept", guest(3, [4]), 0, [`exits.generation=${name}`]);
+    const [old, late] = [of("prescott"), of("sandy-bridge")];
+    expect(old.counters.exits).toBe(late.counters.exits);
+    expect(old.cycles.exitHardware - late.cycles.exitHardware).toBe(
+      Number(late.counters.exits) * (3963 - 784),
+    );
   });
 });
 

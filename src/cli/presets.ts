@@ -1,4 +1,4 @@
-import { citedRows, defaultPreset, findPreset, type Preset, presets } from "../config/index.js";
+import { citedRows, defaultPreset, findPreset, type Preset, presets, profiles } from "../config/index.js";
 import { brief } from "../config/nearest.js";
 import { parseArguments } from "./arguments.js";
 import { type Row, writeHelp, writeRows } from "./help.js";
@@ -7,7 +7,7 @@ import { jsonText } from "./output.js";
 
 export const presetsHelp = `nestwalk presets [NAME] [--json]
 
-Lists the CPUs that can be modelled or, with NAME, every number of one of them and where it
+Lists the CPUs that can be modelled, and the profiles of hypervisors and exits, or, with NAME, every number of one of them and where it
 comes from. A source that begins with "estimate" is not a published number: replace it
 with --set where you know better.
 
@@ -64,6 +64,11 @@ function overview(): Row[] {
     }),
     { left: "", text: "" },
     { left: "", text: "nestwalk presets NAME prints each number with its source." },
+    ...profiles.flatMap(({ group, key, names }) => [
+      { left: "", text: "" },
+      { left: "", text: `--set ${group}.${key}=NAME` },
+      ...names.map(([name, text]) => ({ left: `  ${name}`.padEnd(width + 2), text })),
+    ]),
   ];
 }
 

@@ -5,6 +5,7 @@ export { allKeys, allowed } from "./keys.js";
 export { lower } from "./lower.js";
 export { type Cite, type CitedRow, citedRows, type Preset, valuesOf } from "./presets/cite.js";
 export { defaultPreset, findPreset, presetNames, presets } from "./presets/index.js";
+export { profiles } from "./profiles.js";
 export {
   type ConfigRequest,
   parseAssignment,

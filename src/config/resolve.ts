@@ -5,13 +5,13 @@ import { keyNode } from "./keys.js";
 import { brief } from "./nearest.js";
 import { valuesOf } from "./presets/cite.js";
 import { defaultPreset, findPreset } from "./presets/index.js";
-import { shadowProfileKeys } from "./shadow.js";
+import { profiles } from "./profiles.js";
 import type { MachineConfig } from "./types.js";
 
 /**
  * From what was asked to a whole configuration. Later wins:
  *
- *   defaults < CPU preset and shadow.profile < configuration file < --set, in order < direct options
+ *   defaults < CPU preset < profiles (shadow.profile, exits.generation, exits.hypervisor) < configuration file < --set, in order < direct options
  */
 export interface ConfigRequest {
   /** Preset by name, as `--cpu`; before `cpu` in a file or an assignment. */
@@ -47,11 +47,13 @@ export function resolveConfig(request: ConfigRequest = {}): MachineConfig {
       ? findPreset(String(assignedCpu.value))
       : labelled(file?.name, () => findPreset(fileCpu(file?.value) ?? defaultPreset.name));
   const value = merge({}, valuesOf(preset)) as Record<string, unknown>;
-  const profile =
-    assignments
-      .map(({ path, value: assigned }) => assignedProfile(path, assigned))
-      .findLast((name) => name !== undefined) ?? fileProfile(file?.value);
-  merge(value, { shadow: shadowProfileKeys(profile) });
+  for (const { group, key, keys } of profiles) {
+    const name =
+      assignments
+        .map(({ path, value: assigned }) => assignedProfile(group, key, path, assigned))
+        .findLast((assigned) => assigned !== undefined) ?? fileProfile(group, key, file?.value);
+    merge(value, { [group]: keys(name) });
+  }
   if (file) merge(value, file.value as object);
   for (const assignment of assignments) assign(value, assignment);
   value.cpu = preset.name;
@@ -65,14 +67,14 @@ export function resolveConfig(request: ConfigRequest = {}): MachineConfig {
   }
 }
 
-/** Profile of shadow paging that an assignment names, by its key or within the whole group. */
-function assignedProfile(path: string, value: unknown): unknown {
-  if (path === "shadow.profile") return value;
-  return path === "shadow" ? (value as { profile?: unknown } | null)?.profile : undefined;
+/** Profile that an assignment names, by its key or within the whole group. */
+function assignedProfile(group: string, key: string, path: string, value: unknown): unknown {
+  if (path === `${group}.${key}`) return value;
+  return path === group ? (value as Record<string, unknown> | null)?.[key] : undefined;
 }
 
-function fileProfile(value: unknown): unknown {
-  return (value as { shadow?: { profile?: unknown } } | undefined)?.shadow?.profile;
+function fileProfile(group: string, key: string, value: unknown): unknown {
+  return (value as Record<string, Record<string, unknown> | undefined> | undefined)?.[group]?.[key];
 }
 
 function fileCpu(value: unknown): string | undefined {

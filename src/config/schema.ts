@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { exitReasons } from "../generated/declarations.js";
+import { exitGenerationNames, hypervisorNames } from "./exit-profiles.js";
 import { kernelSchema } from "./kernel-schema.js";
 import { valuesOf } from "./presets/cite.js";
 import { defaultPreset, presetNames } from "./presets/index.js";
-import { shadowProfileNames, shadowProfileText } from "./shadow.js";
+import { shadowProfileNames } from "./shadow.js";
 import type { CacheLevel, EntryCache, MachineConfig, TlbArray, WalkCache } from "./types.js";
 
 /**
@@ -305,6 +306,16 @@ export const machineSchema = z
       .prefault({}),
     exits: z
       .strictObject({
+        generation: z
+          .enum(exitGenerationNames)
+          .describe("CPU whose hardware round trip is set first; cpu is the preset's own.")
+          .default("cpu"),
+        hypervisor: z
+          .enum(hypervisorNames)
+          .describe(
+            "Type-1, or hosted (type-2): a process of the host emulates the devices. Sets exits.hosted first.",
+          )
+          .default("type-1"),
         hardwareCycles: cycles("Hardware round trip of one exit and entry").default(cpu.exits.hardwareCycles),
         handlerCycles,
         softwareReferenceCycles: cycles("Each guest entry that the hypervisor's software reads").default(
@@ -318,7 +329,7 @@ export const machineSchema = z
           cpu.exits.tableAllocationCycles,
         ),
         hosted: cycles(
-          "Added to each exit for I/O or a device, where a process of the host emulates it (a type-2 hypervisor, or KVM's user space); nobody published it, so set it from a measurement",
+          "Added to each exit for I/O or a device, where a process of the host emulates it (a type-2 hypervisor, or KVM's user space)",
         ).default(0),
         interrupts: flag("An interrupt delivered to the guest costs an exit.").default(true),
       })
@@ -326,7 +337,10 @@ export const machineSchema = z
       .prefault({}),
     shadow: z
       .strictObject({
-        profile: z.enum(shadowProfileNames).describe(shadowProfileText).default("kvm-6.1"),
+        profile: z
+          .enum(shadowProfileNames)
+          .describe("Hypervisor whose values of the other shadow keys are set first.")
+          .default("kvm-6.1"),
         unsync: flag(
           "A level-1 table becomes writable on its first store and is synchronized later; without, each store traps.",
         ).default(true),

@@ -104,6 +104,18 @@ export interface CpuConfig {
 /** Hypervisors whose policy of shadow paging the other `shadow` keys can be set to (src/config/shadow.ts). */
 export type ShadowProfile = "kvm-6.1" | "kvm-6.12" | "xen" | "textbook";
 
+/** CPUs whose round trip of an exit was published (src/config/exit-profiles.ts); `cpu`: that of the preset. */
+export type ExitGeneration =
+  | "cpu"
+  | "prescott"
+  | "merom"
+  | "penryn"
+  | "nehalem"
+  | "westmere"
+  | "sandy-bridge";
+/** Where devices are emulated: in the hypervisor, or in a process of the host that it runs on. */
+export type Hypervisor = "type-1" | "hosted";
+
 export interface MachineConfig extends CpuConfig {
   technique: Technique;
   format: SecondStage;
@@ -134,7 +146,12 @@ export interface MachineConfig extends CpuConfig {
     hypervisor: boolean;
     referenceCycles: number;
   };
-  exits: CpuConfig["exits"] & { hosted: number; interrupts: boolean };
+  exits: CpuConfig["exits"] & {
+    generation: ExitGeneration;
+    hypervisor: Hypervisor;
+    hosted: number;
+    interrupts: boolean;
+  };
   kernel: {
     plays: "none" | "programs" | "physical";
     seed: number;
