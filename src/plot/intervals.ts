@@ -166,7 +166,8 @@ function panelOf(series: readonly Sampled[], metric: IntervalMetric, x: readonly
     y: [...rates[i]!, rates[i]!.at(-1) ?? null],
     draw: "steps" as const,
   }));
-  return { title: TITLES[metric], lines };
+  const most = rates.flat().reduce((a, b) => Math.max(a, b), 0);
+  return { title: TITLES[metric], lines, range: [0, most === 0 ? 1 : most * 1.08] };
 }
 
 function spread(values: readonly number[]): string {

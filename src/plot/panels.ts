@@ -65,6 +65,8 @@ export function panelsFigure(draft: PanelsDraft, options: FigureOptions): Figure
   const named = panels.flatMap(({ lines }) =>
     lines.filter((line) => line.named !== false).map(({ name }) => name),
   );
+  /* What is alone needs no dash to be told apart. */
+  const alone = panels.every(({ lines }) => lines.length === 1);
   const right = Math.max(16, ...named.map((name) => widthOf(name, 12) + 18));
   return framed(
     {
@@ -73,7 +75,9 @@ export function panelsFigure(draft: PanelsDraft, options: FigureOptions): Figure
       ...(draft.subtitle === undefined ? {} : { subtitle: draft.subtitle }),
       alt: draft.alt,
       table: draft.table,
-      data: panels.flatMap((panel, i) => panel.lines.map((line) => traceOf(line, panel, `y${axis(i)}`, x))),
+      data: panels.flatMap((panel, i) =>
+        panel.lines.map((line) => traceOf(alone ? solid(line) : line, panel, `y${axis(i)}`, x)),
+      ),
       height,
       margin: { left: 64, right, top: 36, bottom: 56 },
       layout: {
@@ -137,6 +141,10 @@ export function panelsFigure(draft: PanelsDraft, options: FigureOptions): Figure
     },
     options,
   );
+}
+
+function solid(line: Line): Line {
+  return { ...line, style: { ...line.style, dash: "solid" } };
 }
 
 function traceOf(line: Line, panel: Panel, yaxis: string, x: XAxis) {

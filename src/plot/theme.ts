@@ -13,13 +13,16 @@ export interface SeriesStyle {
   pattern: string;
 }
 
-/** Okabe and Ito's colours that stand out from white and from near-black alike (contrast of 3:1 or more). */
-export const palette: readonly string[] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#767676", "#b58900"];
+/**
+ * Okabe and Ito's colours as far as they stand out from white and from near-black alike (contrast of 3:1 or more); the blue
+ * a little lighter, for dark paper.
+ */
+export const palette: readonly string[] = ["#1a80bf", "#d55e00", "#009e73", "#cc79a7", "#767676", "#b58900"];
 
 const STYLES: Readonly<Record<string, SeriesStyle>> = {
   native: { color: "#767676", dash: "solid", symbol: "circle", pattern: "" },
   shadow: { color: "#d55e00", dash: "dash", symbol: "square", pattern: "/" },
-  ept: { color: "#0072b2", dash: "dot", symbol: "diamond", pattern: "x" },
+  ept: { color: "#1a80bf", dash: "dot", symbol: "diamond", pattern: "x" },
   npt: { color: "#009e73", dash: "dashdot", symbol: "triangle-up", pattern: "\\" },
   direct: { color: "#cc79a7", dash: "longdash", symbol: "cross", pattern: "-" },
 };

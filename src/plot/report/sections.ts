@@ -36,8 +36,8 @@ export function verdicts(result: Result): Html {
 /** A figure with its text alternative and its numbers; drawn by the report's script. */
 export function figureElement(figure: Figure, context: string): Html {
   const { id, title, subtitle, table } = figure;
-  const note =
-    subtitle === undefined || subtitle === context ? "" : html` <span class="muted">${subtitle}</span>`;
+  const beyond = subtitle?.startsWith(context) ? subtitle.slice(context.length).replace(/^; /, "") : subtitle;
+  const note = beyond ? html` <span class="muted">${beyond}</span>` : "";
   return html`<figure aria-labelledby="title-${id}">
 <figcaption id="title-${id}">${title}.${note}</figcaption>
 <div class="plot" id="plot-${id}" style="min-height:${figure.layout.height as number}px"></div>
