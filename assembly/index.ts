@@ -47,6 +47,7 @@ export {
   embedSetVpid,
   embedTlbControl,
 } from "./embed/instructions";
+export { embedMany, embedManyAddress, embedManyMost } from "./embed/many";
 export { embedSequence, embedSequenceAddress, embedSequenceMost } from "./embed/sequence";
 export {
   embedClear,
@@ -66,7 +67,15 @@ export {
   embedStoreEntry,
   embedWrite,
 } from "./embed/state";
-export { embedAc, embedProbe, embedSettle, embedTranslate, translateSlow } from "./embed/translate";
+export {
+  embedAc,
+  embedCycles,
+  embedFind,
+  embedProbe,
+  embedSettle,
+  embedTranslate,
+  translateSlow,
+} from "./embed/translate";
 export {
   explainBegin,
   explainEnd,
@@ -78,6 +87,7 @@ export {
 export { kernelLargeRange, kernelPlacedRange } from "./guest/kernel";
 export { finish, guestDigestHigh, guestDigestLow, heapBase, start } from "./machine";
 export { fedAddress, feedAddress } from "./mmu/feed";
+export { lookasideAddress, lookasideHeadAddress } from "./mmu/lookaside";
 export { guestLevelsMost } from "./mmu/tags";
 export { parametersAddress } from "./parameters";
 export { accessSlow } from "./replay/access";

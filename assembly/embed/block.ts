@@ -6,7 +6,6 @@
  *   16 host-physical address  17 guest-physical address  18 TLB entry (mmu/tlb.ts)  19 stage-1 rights
  *   20 error code  21 CR2 or guest-linear address  22 qualification  23 guest-physical address of the exit
  *   24 table entries read  25 #VE information area, all ones without  26 EPTP index  27 PML base  28 PML index
- *   29 cycles of the translation beyond a first-level hit, without exits
  */
 const block = memory.data(32 * 8, 16);
 
@@ -37,7 +36,6 @@ export enum Cell {
   eptpIndex,
   pmlBase,
   pmlIndex,
-  cycles,
 }
 
 export function embedAddress(): usize {

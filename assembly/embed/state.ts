@@ -3,8 +3,8 @@ import { clearMemory, read32, read64, write32, write64 } from "../memory/physica
 import { addRange, callHost, guestBase, hosted, hostMemory, PageKind } from "../memory/ranges";
 import { forgetFlushed, startFeed } from "../mmu/feed";
 import { invalidateEverything } from "../mmu/invalidation";
+import { lookWithAc } from "../mmu/lookaside";
 import { setPat } from "../mmu/memory-type";
-import { latchAc } from "../mmu/permission";
 import { eptrta, hardwareControls, retag, setVirtualTags, vpid } from "../mmu/tags";
 import { Parameter, parameter } from "../parameters";
 import * as machine from "../technique/technique";
@@ -65,7 +65,7 @@ export function embedSetState(): void {
   forgetFlushed();
   registers.ac = cell(Cell.ac) !== 0;
   hardwareControls.ac = registers.ac;
-  latchAc(registers.ac);
+  lookWithAc(registers.ac);
   registers.pkru = <u32>cell(Cell.pkru);
   registers.pkrs = <u32>cell(Cell.pkrs);
   setCodeSegmentLong(cell(Cell.codeLong) !== 0);
@@ -123,6 +123,7 @@ export function embedClear(): void {
 
 /** Drops everything cached. */
 export function embedFlush(): void {
+  forgetFlushed();
   invalidateEverything();
 }
 

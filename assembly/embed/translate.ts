@@ -1,11 +1,19 @@
-import { issueAccess, settleClock } from "../clock";
-import { add, Counter, countStructure, Structure, StructureCell } from "../counters";
+import { issueAccess, issueMany, settleClock } from "../clock";
+import { add, addStructure, Counter, Structure, StructureCell } from "../counters";
 import { lookOnly } from "../hypervisor/backing";
 import { guestBase } from "../memory/ranges";
 import { TaggedArray } from "../mmu/array";
-import { feedRights, gaveOut } from "../mmu/feed";
+import { feedRights, forgetFlushed, gaveOut } from "../mmu/feed";
 import { hintOf } from "../mmu/hints";
-import { accessMask, latchAc } from "../mmu/permission";
+import {
+  hitLookaside,
+  hitsPending,
+  lookasideOf,
+  lookasideServes,
+  lookNext,
+  lookWithAc,
+  takeHits,
+} from "../mmu/lookaside";
 import { context, globalContext, hardware, hardwareControls } from "../mmu/tags";
 import {
   entrySize,
@@ -46,53 +54,73 @@ import { Cell, put } from "./block";
  * seen lately is answered here; everything else goes the replay's way.
  */
 
-/** Accesses made, by their bits. */
 const ACCESSES: u32 = 32;
+/** Hits of the lookaside since the last settlement, by size class of the TLB entry and bits of the access. */
+const served = memory.data(3 * 32 * 8, 16);
+/** Other accesses, and those of earlier settlements, by their bits. */
 const made = memory.data(32 * 8, 16);
 
 /** EFLAGS.AC, as POPF, STAC or CLAC leave it. */
 export function embedAc(on: bool): void {
+  forgetFlushed();
   if (registers.ac === on) return;
   registers.ac = on;
   hardwareControls.ac = on;
-  latchAc(on);
+  lookWithAc(on);
   feedRights(context);
+}
+
+/**
+ * The address `high`:`low` translated for `access`, if the lookaside has it: returns its entry (mmu/lookaside.ts), or 0 if
+ * `embedTranslate` must be asked.
+ */
+export function embedFind(low: u32, high: u32, access: u32): usize {
+  const va = <u64>low | ((<u64>high) << 32);
+  const bits = access & (ACCESSES - 1);
+  const entry = lookasideOf(va, (access & FETCH) !== 0);
+  if (!lookasideServes(entry, va, bits)) return 0;
+  hitLookaside(entry, bits);
+  return entry;
 }
 
 /** Translates the address `high`:`low` for `access` (x86/access.ts). */
 export function embedTranslate(low: u32, high: u32, access: u32): Outcome {
-  const va = <u64>low | ((<u64>high) << 32);
-  const bits = access & (ACCESSES - 1);
-  const uses = made + ((<usize>bits) << 3);
-  store<u64>(uses, load<u64>(uses) + 1);
-  issueAccess();
-  const fetch = (access & KIND) === FETCH;
-  const hint = hintOf(va >> 12, fetch);
-  if (load<u64>(hint) === (va >> 12) + 1) {
-    const at = <usize>load<u32>(hint, 16);
-    if (load<u64>(at) === load<u64>(hint, 8)) {
-      const array = changetype<TaggedArray>(<usize>load<u32>(hint, 20));
-      const data = array.data(at);
-      if (((accessMask(bits) >> (data & 63)) & 1) !== 0 && !keyRestricted(data) && !dataCaches) {
-        array.touch(at);
-        const structure = fetch ? Structure.l1i : Structure.l1d;
-        countStructure(structure, StructureCell.lookups);
-        countStructure(structure, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))));
-        put(Cell.hostPhysical, addressIn(data, va) - guestBase);
-        put(Cell.entry, data);
-        put(Cell.cycles, 0);
-        return Outcome.ok;
-      }
-    }
-  }
-  return translateSlow(va, access);
+  const entry = embedFind(low, high, access);
+  if (entry === 0) return translateSlow(linear(low, high), access & (ACCESSES - 1));
+  put(Cell.hostPhysical, load<u64>(entry, 32) | (low & 0xfff));
+  put(Cell.entry, load<u64>(entry, 40));
+  return Outcome.ok;
+}
+
+/** Outside of 64-bit mode's tables a linear address has 32 bits. SDM 3A 3.3. */
+function linear(low: u32, high: u32): u64 {
+  return guest.format.levels < 4 ? <u64>low : <u64>low | ((<u64>high) << 32);
+}
+
+/** Core cycles of the last translation beyond a first-level hit, exits left out. */
+export function embedCycles(): u32 {
+  return hitsPending() ? 0 : cycles;
+}
+let cycles: u32 = 0;
+
+/** The clock learns of what the lookaside served. */
+function catchUp(): void {
+  const hits = takeHits();
+  if (hits !== 0) issueMany(hits);
 }
 
 /** Exported so that it stays out of the way of a hit. */
 export function translateSlow(va: u64, access: u32): Outcome {
   const kind = access & KIND;
+  if (kind > FETCH) unreachable();
+  const n = made + ((<usize>access) << 3);
+  store<u64>(n, load<u64>(n) + 1);
+  forgetFlushed();
+  catchUp();
+  issueAccess();
   const outcome = accessSlow(va, kind, modeOf(access, registers.ac));
-  put(Cell.cycles, accessedCycles);
+  if (outcome === Outcome.ok && !wasEmulated) keep(va, kind === FETCH);
+  cycles = accessedCycles;
   if (outcome === Outcome.ok) {
     put(Cell.hostPhysical, wasEmulated ? accessedAddress : accessedAddress - guestBase);
     put(Cell.entry, accessedEntry);
@@ -102,6 +130,18 @@ export function translateSlow(va: u64, access: u32): Outcome {
   }
   const delivering = (access & IMPLICIT) !== 0 && kind !== FETCH;
   return refused(convertViolation(outcome, delivering));
+}
+
+/** The next access to the page finds its answer in the lookaside, unless each must be looked at. */
+function keep(va: u64, fetch: bool): void {
+  if (dataCaches || keyRestricted(accessedEntry)) return;
+  const hint = hintOf(va >> 12, fetch);
+  if (load<u64>(hint) !== (va >> 12) + 1) return;
+  const slot = <usize>load<u32>(hint, 16);
+  const array = changetype<TaggedArray>(<usize>load<u32>(hint, 20));
+  if (!array.ageable()) return;
+  const counters = served + ((<usize>sizeClass(entrySize(accessedEntry)) * ACCESSES) << 3);
+  lookNext(va, fetch, slot, array.ageAt(slot), accessedAddress - guestBase, accessedEntry, counters);
 }
 
 function refused(outcome: Outcome): Outcome {
@@ -117,10 +157,9 @@ function refused(outcome: Outcome): Outcome {
  * nested TLB are not asked. Where the machine's own hypervisor would have to act, the guest's own tables answer.
  */
 export function embedProbe(low: u32, high: u32, access: u32): Outcome {
-  const va = <u64>low | ((<u64>high) << 32);
+  const va = linear(low, high);
   const kind = access & KIND;
   const mode = modeOf(access, registers.ac);
-  put(Cell.cycles, 0);
   const fetch = kind === FETCH;
   if (probeLevel(fetch ? l1i : l1d, va, kind, mode) || probeLevel(fetch ? l2ForFetch() : l2, va, kind, mode))
     return Outcome.ok;
@@ -151,17 +190,35 @@ function probeLevel(level: TlbLevel, va: u64, kind: u32, mode: u32): bool {
   return true;
 }
 
+/** What the lookaside served is counted as hits of the first level. */
+function settleServed(): void {
+  for (let i: u32 = 0; i < 3 * ACCESSES; ++i) {
+    const at = served + ((<usize>i) << 3);
+    const hits = load<u64>(at);
+    if (hits === 0) continue;
+    store<u64>(at, 0);
+    const access = i & (ACCESSES - 1);
+    const structure = (access & KIND) === FETCH ? Structure.l1i : Structure.l1d;
+    addStructure(structure, StructureCell.lookups, hits);
+    addStructure(structure, <StructureCell>(<u32>StructureCell.hits4k + i / ACCESSES), hits);
+    const all = made + ((<usize>access) << 3);
+    store<u64>(all, load<u64>(all) + hits);
+  }
+}
+
 /** Brings the counters of accesses, and the clock's, up to date: those replayed and those translated. */
 export function embedSettle(): void {
   settleAccesses();
+  catchUp();
+  settleServed();
   let accesses: u64 = 0;
   let fetches: u64 = 0;
   let writes: u64 = 0;
   let user: u64 = 0;
   let implicit: u64 = 0;
   for (let access: u32 = 0; access < ACCESSES; ++access) {
-    const n = load<u64>(made + ((<usize>access) << 3));
     const kind = access & KIND;
+    const n = load<u64>(made + ((<usize>access) << 3));
     accesses += n;
     if (kind === FETCH) fetches += n;
     else if (kind === WRITE) writes += n;

@@ -1,4 +1,5 @@
 import { SIZE_GROUP, sizeShift } from "../x86/entries";
+import { nextTick, setTimeOfFills, timeOfFills } from "./lookaside";
 
 /** Replacement policies. */
 export const LRU: u32 = 0;
@@ -78,9 +79,6 @@ export function nextRandom(): u32 {
   random ^= random << 17;
   return <u32>(random >> 32);
 }
-
-/** Time of the last touch, for LRU and FIFO. */
-let tick: u64 = 0;
 
 /** What the last eviction of any array took out. */
 export let evictedTag: u64 = 0;
@@ -190,8 +188,19 @@ export class TaggedArray {
 
   /** A hit on the entry whose tag is at `tagAt`. */
   touch(tagAt: usize): void {
-    if (this.policy === LRU) store<u64>(tagAt + (this.column << 1), ++tick);
+    if (this.policy === LRU) store<u64>(tagAt + (this.column << 1), nextTick());
     else if (this.policy >= TREE_PLRU) this.mark(tagAt);
+  }
+
+  /**
+   * Address of the age that a hit on the entry at `tagAt` sets to the time, or 0 if hits do not age; `ageable` says which
+   * arrays can be aged so: of a mark any time will do.
+   */
+  ageAt(tagAt: usize): usize {
+    return this.policy === LRU || this.policy === NRU ? tagAt + (this.column << 1) : 0;
+  }
+  ageable(): bool {
+    return this.policy !== TREE_PLRU;
   }
 
   mark(tagAt: usize): void {
@@ -314,7 +323,7 @@ export class TaggedArray {
     }
     store<u64>(at + this.column, data);
     const policy = this.policy;
-    if (policy <= FIFO) store<u64>(at + (this.column << 1), ++tick);
+    if (policy <= FIFO) store<u64>(at + (this.column << 1), nextTick());
     else if (policy === TREE_PLRU) this.markTree(set, <u32>(at - set) >> 3);
     else if (policy === NRU) {
       const marked = this.fillMark > 0 && nextRandom() % 100 < this.fillMark;
@@ -414,7 +423,7 @@ export function saveArrays(): void {
     at += contentBytes(array);
   }
   keptRandom = random;
-  keptTick = tick;
+  keptTick = timeOfFills();
 }
 
 export function restoreArrays(): void {
@@ -428,5 +437,5 @@ export function restoreArrays(): void {
   }
   heap.free(kept);
   random = keptRandom;
-  tick = keptTick;
+  setTimeOfFills(keptTick);
 }

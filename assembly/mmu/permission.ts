@@ -8,37 +8,37 @@ import { allows, modeOf } from "../x86/rights";
  */
 const masks = memory.data(16 * 8, 16);
 
-/** The same by the five bits of an access (x86/access.ts) as EFLAGS.AC is; 0 where masks do not decide. */
+/** The other way round: by the low six bits of an entry, which accesses it allows. */
+const allowed = memory.data(64 * 8, 16);
 const ACCESSES: u32 = 32;
-const accessMasks = memory.data(32 * 8, 16);
-let latchedAc = false;
 
 /** `kind` * 4 + `mode` of an access (access.ts). */
 export function accessClass(kind: u32, mode: u32): u32 {
   return (kind << 2) | mode;
 }
 
-export function maskOf(klass: u32): u64 {
-  return load<u64>(masks + ((<usize>klass) << 3));
-}
-
 export function permits(klass: u32, data: u64): bool {
-  return ((maskOf(klass) >> (data & 63)) & 1) !== 0;
+  return ((load<u64>(masks + ((<usize>klass) << 3)) >> (data & 63)) & 1) !== 0;
 }
 
-/** Mask of an access, of which no more than the low five bits are looked at. */
-export function accessMask(access: u32): u64 {
-  return load<u64>(accessMasks + ((<usize>access & (ACCESSES - 1)) << 3));
+/**
+ * Bit n: an access with the bits n (x86/access.ts) may use the entry; from bit 32 on, with EFLAGS.AC. Shadow-stack accesses
+ * and the keys are decided apart.
+ */
+export function accessMasksOf(data: u64): u64 {
+  return load<u64>(allowed + ((<usize>data & 63) << 3));
 }
 
-/** EFLAGS.AC changed. */
-export function latchAc(ac: bool): void {
-  latchedAc = ac;
-  for (let access: u32 = 0; access < ACCESSES; ++access) {
-    const kind = access & KIND;
-    const decided = kind <= FETCH && (access & SHADOW_STACK) === 0;
-    const mask = decided ? maskOf(accessClass(kind, modeOf(access, ac))) : 0;
-    store<u64>(accessMasks + ((<usize>access) << 3), mask);
+function buildAllowed(): void {
+  for (let bits: u32 = 0; bits < 64; ++bits) {
+    let all: u64 = 0;
+    for (let n: u32 = 0; n < 2 * ACCESSES; ++n) {
+      const access = n & (ACCESSES - 1);
+      const kind = access & KIND;
+      if (kind > FETCH || (access & SHADOW_STACK) !== 0) continue;
+      if (permits(accessClass(kind, modeOf(access, n >= ACCESSES)), bits)) all |= (<u64>1) << n;
+    }
+    store<u64>(allowed + ((<usize>bits) << 3), all);
   }
 }
 
@@ -54,5 +54,5 @@ export function buildPermissions(cr0: u64, cr4: u64, paging: bool): void {
       store<u64>(masks + ((<usize>accessClass(kind, mode)) << 3), mask);
     }
   }
-  latchAc(latchedAc);
+  buildAllowed();
 }

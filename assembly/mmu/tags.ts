@@ -7,6 +7,7 @@ import { ANY_PCID, contextOf, forgetContexts, GUEST_PHYSICAL, NO_PAGING } from "
 import { feedRights, feedSwitched } from "./feed";
 import { forgetHints } from "./hints";
 import { invalidateEverything } from "./invalidation";
+import { forgetLookaside } from "./lookaside";
 import { buildPermissions } from "./permission";
 
 /** What the hardware walks, and the registers it walks with. Under shadow paging neither is the guest's. */
@@ -42,7 +43,10 @@ export function latchKeys(): void {
   if (hardware.format.levels >= 4) {
     const user = c.cr4 & CR4_PKE ? c.pkru : 0;
     const supervisor = c.cr4 & CR4_PKS ? c.pkrs : 0;
-    if (user !== latchedPkru || supervisor !== latchedPkrs) feedRights(context);
+    if (user !== latchedPkru || supervisor !== latchedPkrs) {
+      feedRights(context);
+      forgetLookaside();
+    }
     latchedPkru = user;
     latchedPkrs = supervisor;
     bits = user | supervisor;
@@ -86,6 +90,7 @@ export function retag(): void {
   levelsMost = max(levelsMost, hardware.format.levels);
   host.context = physical;
   forgetHints();
+  forgetLookaside();
   const paging = hardware.format.levels !== 0;
   if (hardwareControls.cr0 !== maskedCr0 || hardwareControls.cr4 !== maskedCr4 || paging !== maskedPaging) {
     maskedCr0 = hardwareControls.cr0;

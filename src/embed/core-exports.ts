@@ -10,6 +10,8 @@ export interface EmbedCore extends CoreExports {
   embedNoRoot(): void;
   embedTranslate(low: number, high: number, access: number): number;
   embedProbe(low: number, high: number, access: number): number;
+  embedFind(low: number, high: number, access: number): number;
+  embedCycles(): number;
   embedRights(): number;
   embedKind(): number;
   embedOffset(): number;
@@ -38,9 +40,9 @@ export interface EmbedCore extends CoreExports {
   embedHostEvent(what: number, gfn: number, frames: number): void;
   embedExitAlways(reason: number): void;
   embedSettle(): void;
-  embedBatchAddress(): number;
-  embedBatchMost(): number;
-  embedBatch(operations: number): void;
+  embedManyAddress(): number;
+  embedManyMost(): number;
+  embedMany(first: number, end: number): number;
   feedAddress(): number;
   fedAddress(): number;
 }

@@ -264,7 +264,30 @@ export class Mmu {
   }
   /** Core cycles of the translation beyond a first-level hit, exits left out. */
   get cycles(): number {
-    return this.#word(2 * Cell.cycles);
+    return this.exports.embedCycles();
+  }
+
+  /** Most translations of one batch. */
+  get batchMost(): number {
+    return this.exports.embedManyMost();
+  }
+  /**
+   * The batch: eight words for each translation. The host fills the address in words 0 and 1 and the access in word 2;
+   * `translateBatch` answers with the status in word 3, the physical address in words 4 and 5, the rights (after a page
+   * fault the error code) in word 6 and the cycles in word 7. To be taken anew for each batch, as memory may grow.
+   */
+  batch(): Uint32Array {
+    const at = this.exports.embedManyAddress();
+    return new Uint32Array(this.memory.buffer, at, this.exports.embedManyMost() * 8);
+  }
+  /**
+   * Makes the translations `first` up to `end` of the batch, in order. Returns the number of the first that was not
+   * answered by ok, from where the host goes on, or `end`.
+   */
+  translateBatch(first: number, end: number): number {
+    if (this.#recorder !== undefined)
+      throw new ConfigError("a recorder must see each store: translate one by one while recording");
+    return this.#after(this.exports.embedMany(first, end));
   }
 
   // ── Faults and exits

@@ -160,8 +160,14 @@ export class CouldBeCached {
     globals: boolean;
     /** Paging-structure caches: all of the PCID's, or those that `at` uses. */
     tables: "all" | "used";
+    /**
+     * A page fault, which must remove what is cached for the page number of `at` (SDM 3A 4.10.4.1); unlike INVLPG, not
+     * the other pieces of a larger page (4.10.4.1, 4.10.2.3).
+     */
+    faulted?: boolean;
   }): void {
     for (const va of this.addresses) {
+      if (what.faulted && what.at !== va) continue;
       const covered = (t: Translation) => what.at === undefined || (what.at ^ va) >> t.shift === 0n;
       for (const pcid of this.roots.keys()) {
         if (what.pcid !== undefined && pcid !== what.pcid) continue;

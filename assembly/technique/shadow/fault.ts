@@ -150,8 +150,12 @@ function tablePage(va: u64): ShadowPage {
     const slot = slotOf(va, level);
     const spte = page.spte(slot);
     if (isPresent(spte) && !isLeaf(spte, level)) {
-      page = childOf(spte);
-      continue;
+      const child = childOf(spte);
+      if (!child.direct() && child.gfn === tableFrame(level - 1)) {
+        page = child;
+        continue;
+      }
+      forgetChild(page, slot);
     }
     const role = roleOf(level - 1, false, tableAccess(level - 1));
     /* A table of 4-byte entries spans 4 MiB: each half has its own shadow page. */
@@ -166,6 +170,12 @@ function tablePage(va: u64): ShadowPage {
   return page;
 }
 
+/** What a slot leads to is not what the guest's entry says: it was changed by a store that nobody saw, a device's. */
+function forgetChild(page: ShadowPage, slot: u32): void {
+  clearSlot(page, slot);
+  requestFlush();
+}
+
 /** The page that the leaf of level `goal` belongs in: below the table's page, direct pages split the guest's leaf. */
 function leafPage(table: ShadowPage, va: u64, gfn: u64, goal: u32): ShadowPage {
   let page = table;
@@ -176,13 +186,12 @@ function leafPage(table: ShadowPage, va: u64, gfn: u64, goal: u32): ShadowPage {
     const spte = page.spte(slot);
     if (isPresent(spte) && !isLeaf(spte, level)) {
       const child = childOf(spte);
-      if (child.access() === walked.access) {
+      /* A direct page allows what the guest's leaf allowed when it was made. KVM: `validate_direct_spte`. */
+      if (child.access() === walked.access && child.direct() && child.gfn === firstFrame(gfn, level)) {
         page = child;
         continue;
       }
-      /* A direct page allows what the guest's leaf allowed when it was made. KVM: `validate_direct_spte`. */
-      clearSlot(page, slot);
-      requestFlush();
+      forgetChild(page, slot);
     }
     page = descend(page, slot, getPage(firstFrame(gfn, level), roleOf(level - 1, true, walked.access)));
   }

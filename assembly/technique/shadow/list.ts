@@ -49,7 +49,7 @@ export function listAdd(head: u64, place: u64): u64 {
 
 /** Returns the new head; `place` must be in the list. */
 export function listRemove(head: u64, place: u64): u64 {
-  if (head & SINGLE) return 0;
+  if (head === 0 || head & SINGLE) return 0;
   const block = <usize>head;
   const length = load<u32>(block);
   const last = block + ((<usize>(length - 1)) << 3);
