@@ -269,6 +269,8 @@ export enum Structure {
   l1d,
   /** First-level TLB for instructions. */
   l1i,
+  /** First-level TLB for stores, where it is separate. */
+  l1s,
   /** Second-level TLB (data, or shared). */
   l2,
   /** Second-level TLB for instructions, where it is separate. */

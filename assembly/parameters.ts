@@ -43,16 +43,16 @@ export enum Parameter {
   /** 1: the guest supports 1 GiB pages. */
   guestPage1g,
 
-  // TLB arrays: 4 first-level data, 4 first-level instruction, 4 second-level, 2 second-level instruction.
+  // TLB arrays: 4 first-level data, 4 first-level instruction, 4 second-level, 2 second-level instruction, 4 first-level store.
   // An array is six numbers: sizes (bit 0 4K, 1 2M/4M, 2 1G), entries, ways (0 fully associative), policy, index, fill mark.
   /** First number of the first TLB array. */
   tlbArrays,
   /** Last number of the TLB arrays. */
-  tlbArraysEnd = tlbArrays + 14 * 6 - 1,
+  tlbArraysEnd = tlbArrays + 18 * 6 - 1,
   /** First of one number per TLB array: 1 when an entry may hold an aligned group of four 4 KiB pages. */
   tlbCoalesce,
   /** Last of them. */
-  tlbCoalesceEnd = tlbCoalesce + 14 - 1,
+  tlbCoalesceEnd = tlbCoalesce + 18 - 1,
   /** The second level of TLB holds: 0 every fill, 1 every fill and the first level nothing else, 2 what the first level evicted. */
   l2TlbInclusion,
 

@@ -31,7 +31,7 @@ export interface Intervals {
   cycles: Partial<Record<keyof Cycles, number[]>>;
 }
 
-const TLBS = ["l1d", "l1i", "l2", "l2i"] as const;
+const TLBS = ["l1d", "l1i", "l1s", "l2", "l2i"] as const;
 export type TlbName = (typeof TLBS)[number];
 
 const CYCLES = {

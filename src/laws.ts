@@ -42,7 +42,8 @@ export function machineLaws(f: Figures): Law[] {
       c("accesses") + c("pageCrossings") + c("kernelAccesses"),
       "first-level lookups less faulting ones",
       of("l1d").lookups +
-        of("l1i").lookups -
+        of("l1i").lookups +
+        of("l1s").lookups -
         c("faultsConfirmed") -
         c("faultsStale") -
         c("faultsUnconfirmed"),
@@ -53,7 +54,7 @@ export function machineLaws(f: Figures): Law[] {
     const hits = s.hits4k + s.hits2m + s.hits1g;
     laws.push(equal(`${name} lookups`, "hits + misses", hits + s.misses, "lookups", s.lookups));
   }
-  const firstMisses = of("l1d").misses + of("l1i").misses;
+  const firstMisses = of("l1d").misses + of("l1i").misses + of("l1s").misses;
   const second = of("l2").lookups + of("l2i").lookups;
   if (second > 0)
     laws.push(equal("second level", "second-level lookups", second, "first-level misses", firstMisses));

@@ -140,7 +140,7 @@ describe("a configuration file that cannot be used", () => {
     ['{"clock":{"walkers":"a"}}', 'm.json: clock.walkers is "a"; it must be an integer from 1 to 16'],
     [
       '{"tlb":3}',
-      "m.json: tlb is 3; it must be an object with the keys l1d, l1i, l2, l2i, l2Inclusion, l2Cycles, l2iCycles",
+      "m.json: tlb is 3; it must be an object with the keys l1d, l1i, l1s, l2, l2i, l2Inclusion, l2Cycles, l2iCycles",
     ],
     ['{"cpu":"zen9"}', 'm.json: cpu "zen9" is not a preset; did you mean "zen2"?'],
     [

@@ -23,7 +23,7 @@ function fullConfig(): MachineConfig {
     coalesce: false,
   };
   const level = (n: number) => Array.from({ length: n }, () => structuredClone(array));
-  const tlb = { l1d: level(4), l1i: level(4), l2: level(4), l2i: level(2) };
+  const tlb = { l1d: level(4), l1i: level(4), l1s: level(4), l2: level(4), l2i: level(2) };
   return resolveConfig({ file: { name: "full", value: { tlb } } });
 }
 
@@ -145,7 +145,7 @@ describe("lowering", () => {
     expect(six(Parameter.tlbArrays, 8)).toEqual([3, 4096, 8, 4, 0, 20]);
     expect([...block.slice(Parameter.tlbCoalesce, Parameter.tlbCoalesceEnd + 1)]).toEqual([
       1,
-      ...Array(13).fill(0),
+      ...Array(17).fill(0),
     ]);
     expect(six(Parameter.tlbArrays, 12)).toEqual([3, 2048, 4, 0, 0, 0]);
     expect(six(Parameter.pscArrays, 0)).toEqual([1, 1792, 7, 4, 0, 30]);

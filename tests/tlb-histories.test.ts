@@ -49,12 +49,16 @@ const EPT: Ept = {
 const EPT_ROOT = 0x1_0000_0000n;
 const EPTP = EPT_ROOT | 0x1en;
 
+/** A first-level TLB for stores: 4 entries of any size. */
+const STORES = [7, 4, 0, 0, 0, 0];
+
 /** TLBs and paging-structure caches of one of many shapes. */
 function hardware(r: Random): (readonly [number, number])[] {
   const cells = [...cachesOf(r.chance(0.7) ? 0 : 2)];
   cells.push([Parameter.nestedTlbData, r.below(2)], [Parameter.pscLeaves, r.pick([0, 0, 1, 3])]);
   cells.push([Parameter.l2TlbInclusion, r.below(3)]);
-  if (r.chance(0.4)) for (let i = 0; i < 14; ++i) cells.push([Parameter.tlbCoalesce + i, 1]);
+  if (r.chance(0.4)) for (let i = 0; i < 18; ++i) cells.push([Parameter.tlbCoalesce + i, 1]);
+  if (r.chance(0.4)) cells.push(...STORES.map((n, i) => [Parameter.tlbArrays + 6 * 14 + i, n] as const));
   /* The caches of one stage in the second-level TLB, or of all its levels in one array. */
   const place = r.pick([1, 1, 2, 3]);
   if (place === 2) for (let i = 0; i < 9; ++i) cells.push([Parameter.pscArrays + 6 * i, 2]);

@@ -58,8 +58,8 @@ function access(gpa: u64, kind: u32): void {
 
 /** The access just made to the page of `gpa` is made `n` more times. */
 function repeat(gpa: u64, kind: u32, n: u32): void {
-  if (hitsAgain(base + gpa, false)) {
-    repeatHits(base + gpa, false, n);
+  if (hitsAgain(base + gpa, kind)) {
+    repeatHits(base + gpa, kind, n);
     add(Counter.kernelAccesses, n);
   } else {
     for (let i: u32 = 0; i < n; ++i) access(gpa, kind);

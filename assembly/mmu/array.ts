@@ -119,6 +119,8 @@ export class TaggedArray {
   sizes: u32;
   /** 1: a TLB array that keeps aligned groups of four pages in one entry. */
   coalesces: u32;
+  /** The structure (counters.ts) that an array of a TLB belongs to. */
+  structure: u32;
   /** Evictions of valid entries since the owner last asked. */
   evicted: u32;
 
@@ -144,6 +146,7 @@ export class TaggedArray {
     this.liveGroups = 0;
     this.liveFractured = 0;
     this.sizes = 0;
+    this.structure = 0;
     this.coalesces = 0;
     this.evicted = 0;
   }

@@ -24,7 +24,7 @@ import {
 import { feedAddressOf, feedEverything, feedSpace, Scope } from "./feed";
 import { guestPsc, hostPsc, nestedTlb, PagingStructureCache } from "./psc";
 import { eptrta, hardware } from "./tags";
-import { entryStage1Size, l1d, l1i, l2, l2i, TlbLevel } from "./tlb";
+import { entryStage1Size, l1d, l1i, l1s, l2, l2i, TlbLevel } from "./tlb";
 
 /**
  * What removes which cached translations, as the exact minimum that the architecture asks for (paging.md §1.10;
@@ -134,6 +134,7 @@ function removeEverywhere(address: u64, context: u32): u32 {
   return (
     removeFromLevel(l1d, address, context) +
     removeFromLevel(l1i, address, context) +
+    removeFromLevel(l1s, address, context) +
     removeFromLevel(l2, address, context) +
     removeFromLevel(l2i, address, context)
   );
@@ -165,6 +166,7 @@ function scanTlbs(byAddress: bool, address: u64): u32 {
   return (
     scanLevel(l1d, byAddress, address) +
     scanLevel(l1i, byAddress, address) +
+    scanLevel(l1s, byAddress, address) +
     scanLevel(l2, byAddress, address) +
     scanLevel(l2i, byAddress, address)
   );

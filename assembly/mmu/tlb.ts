@@ -1,6 +1,7 @@
 import { countStructure, Structure, StructureCell } from "../counters";
 import { noteFill, recording } from "../explain/log";
 import { Parameter, parameter, parameterAt } from "../parameters";
+import { FETCH, READ, WRITE } from "../x86/access";
 import { SIZE_4K, SIZE_GROUP, sizeShift } from "../x86/entries";
 import {
   CODE_TABLE,
@@ -19,6 +20,7 @@ import {
   tagPrefix,
   tagSize,
 } from "./array";
+import { separateStores } from "./hints";
 
 /**
  * Data of a TLB entry. The low six bits index a permission mask (permission.ts): one shift decides an access.
@@ -77,6 +79,8 @@ const INCLUSIVE: u32 = 1;
 const VICTIM: u32 = 2;
 
 export const ARRAY_PARAMETERS: u32 = 6;
+/** Arrays of all levels. */
+const ARRAYS: u32 = 18;
 const MOST_ARRAYS: u32 = 4;
 
 /** Where a lookup found its entry. */
@@ -109,6 +113,7 @@ export class TlbLevel {
         parameterAt(at + 5),
       );
       array.sizes = parameterAt(at);
+      array.structure = structure;
       array.coalesces = parameterAt(<u32>Parameter.tlbCoalesce + first + i);
       this.arrays[this.length++] = changetype<usize>(array);
     }
@@ -226,19 +231,28 @@ export function leaveFirst(): void {
   if (tagCode(tag) >= CODE_TABLE) return;
   l1d.removeTag(tag);
   l1i.removeTag(tag);
+  l1s.removeTag(tag);
   if (tagSize(tag) !== SIZE_GROUP) return;
   const page = tagAddress(tag) >> sizeShift(SIZE_4K);
   for (let i: u32 = 0; i < 4; ++i) {
     const single = tagOf(page + i, SIZE_4K, tagContext(tag));
     l1d.removeTag(single);
     l1i.removeTag(single);
+    l1s.removeTag(single);
   }
 }
 
 export const l1d = new TlbLevel();
 export const l1i = new TlbLevel();
+export const l1s = new TlbLevel();
 export const l2 = new TlbLevel();
 export const l2i = new TlbLevel();
+
+/** By the kind of an access, the first level that serves it: stores have their own, or that of loads. */
+const firsts = new StaticArray<usize>(3);
+export function firstFor(kind: u32): TlbLevel {
+  return changetype<TlbLevel>(unchecked(firsts[kind]));
+}
 
 /** The second level that serves instruction fetches: its own, or the shared one. */
 export function l2ForFetch(): TlbLevel {
@@ -247,7 +261,7 @@ export function l2ForFetch(): TlbLevel {
 
 /** Whether any array keeps groups of pages. */
 export function anyCoalesces(): bool {
-  for (let i: u32 = 0; i < 14; ++i) if (parameterAt(<u32>Parameter.tlbCoalesce + i) !== 0) return true;
+  for (let i: u32 = 0; i < ARRAYS; ++i) if (parameterAt(<u32>Parameter.tlbCoalesce + i) !== 0) return true;
   return false;
 }
 
@@ -256,11 +270,18 @@ export function configureTlbs(): void {
   l1i.configure(Structure.l1i, 4, 4);
   l2.configure(Structure.l2, 8, 4);
   l2i.configure(Structure.l2i, 12, 2);
+  l1s.configure(Structure.l1s, 14, 4);
+  const separate = l1s.length > 0;
+  firsts[READ] = changetype<usize>(l1d);
+  firsts[WRITE] = changetype<usize>(separate ? l1s : l1d);
+  firsts[FETCH] = changetype<usize>(l1i);
+  separateStores(separate);
   const inclusion = parameter(Parameter.l2TlbInclusion);
   l2.isVictim = inclusion === VICTIM && l2.length > 0;
   l2.isInclusive = inclusion === INCLUSIVE;
   l2i.isVictim = l2.isVictim;
   l2i.isInclusive = l2.isInclusive;
   l1d.victims = l2.isVictim ? l2 : null;
+  l1s.victims = l1d.victims;
   l1i.victims = l2.isVictim ? l2ForFetch() : null;
 }

@@ -1,13 +1,5 @@
 import { delayAccess, drain, issueMany } from "../clock";
-import {
-  addStructure,
-  Counter,
-  count,
-  countStructure,
-  countWalkLength,
-  Structure,
-  StructureCell,
-} from "../counters";
+import { addStructure, Counter, count, countStructure, countWalkLength, StructureCell } from "../counters";
 import { Lookup, noteDone, noteResolution, noteTlb, noteWalk, noteWalkEnd, recording } from "../explain/log";
 import { beginAccess } from "../explain/tables";
 import { TaggedArray } from "../mmu/array";
@@ -27,9 +19,8 @@ import {
 import {
   anyCoalesces,
   entrySize,
+  firstFor,
   foundArray,
-  l1d,
-  l1i,
   l2,
   l2ForFetch,
   sizeClass,
@@ -118,7 +109,7 @@ export function usable(data: u64, kind: u32, mode: u32): bool {
 /** Everything but a first-level hit on a page seen lately. Exported so that it stays out of the loop. */
 export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
   const fetch = kind === FETCH;
-  const first: TlbLevel = fetch ? l1i : l1d;
+  const first = firstFor(kind);
   wasEmulated = false;
   if (recording) beginAccess(va, accessOf(kind, mode));
   countStructure(first.structure, StructureCell.lookups);
@@ -132,7 +123,7 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
         first.structure,
         <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))),
       );
-      setHint(va >> 12, fetch, at, changetype<usize>(array));
+      setHint(va >> 12, kind, at, changetype<usize>(array));
       if (recording) noteTlb(first.structure, Lookup.hit, va, kind, mode, data, 0);
       finish(data, addressIn(data, va), va, fetch, 0, 0);
       return Outcome.ok;
@@ -159,7 +150,7 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
         );
         if (second.isVictim) array.remove(at);
         if (recording) noteTlb(second.structure, Lookup.hit, va, kind, mode, data, tlbCycles);
-        fillFirst(first, va, data, fetch);
+        fillFirst(first, va, data, kind);
         finish(data, addressIn(data, va), va, fetch, tlbCycles, 0);
         return Outcome.ok;
       }
@@ -190,9 +181,9 @@ function contextFor(data: u64): u32 {
   return data & TLB_G && globalPages() ? globalContext : context;
 }
 
-function fillFirst(first: TlbLevel, va: u64, data: u64, fetch: bool): void {
+function fillFirst(first: TlbLevel, va: u64, data: u64, kind: u32): void {
   const at = first.fill(va, entrySize(data), contextFor(data), data);
-  if (at !== 0) setHint(va >> 12, fetch, at, changetype<usize>(foundArray));
+  if (at !== 0) setHint(va >> 12, kind, at, changetype<usize>(foundArray));
 }
 
 /** Walks until the page is translated, the guest faults, or the hypervisor has carried the access out. */
@@ -213,7 +204,7 @@ function walkPage(va: u64, kind: u32, mode: u32, first: TlbLevel, second: TlbLev
     if (outcome === Outcome.ok) {
       const data = coalesces && composed.size === SIZE_4K ? coalesce(hardware) : composed.data;
       if (second.length > 0 && !second.isVictim) second.fill(va, entrySize(data), contextFor(data), data);
-      fillFirst(first, va, data, fetch);
+      fillFirst(first, va, data, kind);
       finish(composed.data, composed.address, va, fetch, tlb, walkCycles);
       return outcome;
     }
@@ -268,21 +259,21 @@ export function isStuck(): bool {
 }
 
 /** Whether the access just made to the page of `va` would hit the first level if it were made again, and do nothing else. */
-export function hitsAgain(va: u64, fetch: bool): bool {
-  const hint = hintOf(va >> 12, fetch);
+export function hitsAgain(va: u64, kind: u32): bool {
+  const hint = hintOf(va >> 12, kind);
   if (dataCaches || load<u64>(hint) !== (va >> 12) + 1) return false;
   return load<u64>(<usize>load<u32>(hint, 16)) === load<u64>(hint, 8);
 }
 
 /** The access just made to the page of `va` is made `n` more times: each hits the first level. */
-export function repeatHits(va: u64, fetch: bool, n: u64): void {
-  const hint = hintOf(va >> 12, fetch);
+export function repeatHits(va: u64, kind: u32, n: u64): void {
+  const hint = hintOf(va >> 12, kind);
   let size: u32 = 0;
   if (load<u64>(hint) === (va >> 12) + 1) {
     const at = <usize>load<u32>(hint, 16);
     size = entrySize(changetype<TaggedArray>(<usize>load<u32>(hint, 20)).data(at));
   }
-  const structure = fetch ? Structure.l1i : Structure.l1d;
+  const structure = firstFor(kind).structure;
   addStructure(structure, StructureCell.lookups, n);
   addStructure(structure, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(size)), n);
   issueMany(n);

@@ -24,10 +24,9 @@ import { noteFrame, watching } from "./working-set";
 
 /** The access of `kind` in `mode` at `va`, which must not cross a page; `event` is its number in the trace. */
 export function accessPage(va: u64, kind: u32, mode: u32, event: u64): void {
-  const fetch = kind === FETCH;
   const vpn = va >> 12;
   issueAccess();
-  const hint = hintOf(vpn, fetch);
+  const hint = hintOf(vpn, kind);
   if (load<u64>(hint) === vpn + 1) {
     const at = <usize>load<u32>(hint, 16);
     if (load<u64>(at) === load<u64>(hint, 8)) {
@@ -35,7 +34,7 @@ export function accessPage(va: u64, kind: u32, mode: u32, event: u64): void {
       const data = array.data(at);
       if (permits(accessClass(kind, mode), data) && !keyRestricted(data) && !dataCaches) {
         array.touch(at);
-        const structure = fetch ? Structure.l1i : Structure.l1d;
+        const structure = <Structure>array.structure;
         countStructure(structure, StructureCell.lookups);
         countStructure(structure, <StructureCell>(<u32>StructureCell.hits4k + sizeClass(entrySize(data))));
         verify(vpn, addressIn(data, va) >> 12, event, kind);
@@ -68,6 +67,6 @@ const MOST_FAULTS: i32 = 4;
 
 /** The fetch just made from the page of `va` is made `n` more times: each hits the first level. */
 export function repeatFetch(va: u64, n: u64): void {
-  repeatHits(va, true, n);
+  repeatHits(va, FETCH, n);
   repeatVerified(va >> 12, n);
 }

@@ -219,6 +219,7 @@ export function walk(d: Dimension, address: u64, useCache: bool): Found {
         stopped = Outcome.contended;
         return Found.stopped;
       }
+      if (walker === Walker.hardware) count(Counter.accessedSet);
     }
     if (walker === Walker.hardware)
       walkCycles += format.kind === KIND_PAGE_TABLE ? upperCycles : hostUpperCycles;

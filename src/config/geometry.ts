@@ -4,8 +4,8 @@ import type { CacheLevel, Geometry, MachineConfig, TlbArray } from "./types.js";
 /** What no range of a single key can say: how numbers must fit together. Throws ConfigError for the first misfit. */
 export function checkGeometry(config: MachineConfig): void {
   const { tlb, psc, caches, host } = config;
-  for (const level of ["l1d", "l1i", "l2", "l2i"] as const) checkTlb(`tlb.${level}`, tlb[level]);
-  for (const level of ["l1d", "l1i"] as const) {
+  for (const level of ["l1d", "l1i", "l1s", "l2", "l2i"] as const) checkTlb(`tlb.${level}`, tlb[level]);
+  for (const level of ["l1d", "l1i", "l1s"] as const) {
     /* An empty list is a machine without that TLB. */
     if (tlb[level].length > 0 && !tlb[level].some(({ pages }) => pages.includes("4k")))
       fail(

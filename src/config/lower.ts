@@ -170,6 +170,7 @@ export function lower(config: MachineConfig): Uint32Array {
     [tlb.l1i, 4],
     [tlb.l2, 4],
     [tlb.l2i, 2],
+    [tlb.l1s, 4],
   ] as const) {
     for (const [i, array] of arrays.entries()) {
       block.set(tlbNumbers(array), at + i * ARRAY);

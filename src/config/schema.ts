@@ -209,6 +209,7 @@ export const machineSchema = z
       .strictObject({
         l1d: tlbLevel(4, "First-level TLB for data; empty for none", cpu.tlb.l1d),
         l1i: tlbLevel(4, "First-level TLB for instructions; empty for none", cpu.tlb.l1i),
+        l1s: tlbLevel(4, "First-level TLB for stores; empty where tlb.l1d serves them", cpu.tlb.l1s),
         l2: tlbLevel(4, "Second-level TLB, for data or shared; empty for none", cpu.tlb.l2),
         l2i: tlbLevel(2, "Second-level TLB for instructions; empty where tlb.l2 is shared", cpu.tlb.l2i),
         l2Inclusion: inclusion("it holds what the first level evicted, and gives up what it serves").default(

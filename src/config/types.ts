@@ -53,6 +53,7 @@ export interface CpuConfig {
   tlb: {
     l1d: TlbArray[];
     l1i: TlbArray[];
+    l1s: TlbArray[];
     l2: TlbArray[];
     l2i: TlbArray[];
     l2Inclusion: Inclusion;

@@ -10,7 +10,8 @@ import { scatter } from "./silicon/random.js";
  * entry. Addresses are exact in a double: none reaches 2^53.
  */
 
-interface Flags {
+/** The low 12 bits of entries that lead to a table, and of leaves. */
+export interface Flags {
   table: number;
   leaf: number;
 }
@@ -67,6 +68,8 @@ class Tables {
 export interface Layout {
   /** Guest frame of the n-th table, or undefined for consecutive ones. */
   tableFrame?: (n: number) => number;
+  /** Flags of the guest's entries; default is all that a walk needs and sets. */
+  flags?: Flags;
   seed: number;
 }
 
@@ -105,7 +108,7 @@ export class Guest {
     }
     const taken = new Set<number>();
     this.#guest = new Tables(
-      ORDINARY,
+      layout.flags ?? ORDINARY,
       () => {
         let gfn: number;
         do gfn = FIRST_TABLE + (layout.tableFrame?.(this.#tables++) ?? this.#tables++);

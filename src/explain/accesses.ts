@@ -154,7 +154,7 @@ function translationOf({ raw, steps }: Part, state: RawState): Translation | und
   if (done === undefined) return undefined;
   const entry = tlbEntry(done.value);
   const filled = steps.findLast(
-    (step): step is FillStep => step.kind === "fill" && ["l1d", "l1i"].includes(step.structure),
+    (step): step is FillStep => step.kind === "fill" && ["l1d", "l1i", "l1s"].includes(step.structure),
   );
   const emulated = done.came === 1;
   const effectiveSize = emulated ? "4k" : (filled?.size ?? entry.size);

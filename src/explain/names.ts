@@ -50,7 +50,7 @@ export function structureOf(code: number): string {
   return structures.find(({ value }) => value === code)!.name;
 }
 
-const TLBS = ["l1d", "l1i", "l2", "l2i", "nested"];
+const TLBS = ["l1d", "l1i", "l1s", "l2", "l2i", "nested"];
 
 /** Whether its entries are pages, not tables. */
 export function holdsPages(structure: string): boolean {
@@ -64,6 +64,7 @@ export function secondName({ second }: RawState): "EPT" | "NPT" | null {
 const LABELS: Record<string, string> = {
   l1d: "L1D TLB",
   l1i: "L1I TLB",
+  l1s: "L1D TLB for stores",
   l2: "L2 TLB",
   l2i: "L2I TLB",
   pde: "PDE cache",

@@ -35,8 +35,8 @@ export function intervalCounts(intervals: Intervals, metric: IntervalMetric): nu
     case "cycles":
       return [...(intervals.cycles.total ?? [])];
     case "misses": {
-      const { l1d, l1i, l2, l2i } = intervals.misses;
-      return l2 || l2i ? summed([l2, l2i]) : summed([l1d, l1i]);
+      const { l1d, l1i, l1s, l2, l2i } = intervals.misses;
+      return l2 || l2i ? summed([l2, l2i]) : summed([l1d, l1i, l1s]);
     }
     case "exits":
       return summed(Object.values(intervals.exits), intervals.end.length);

@@ -73,13 +73,17 @@ const MEASURES: readonly Measure[] = [
   },
 ];
 
+const FIRST_LEVEL = ["l1d", "l1i", "l1s"];
+const SECOND_LEVEL = ["l2", "l2i"];
+
 /** Share of the lookups that some TLB answered, in percent; null without lookups. */
 export function tlbHitRate({ structures }: MachineResult): number | null {
-  const first = (structures.l1d?.lookups ?? 0) + (structures.l1i?.lookups ?? 0);
-  const second = (structures.l2?.lookups ?? 0) + (structures.l2i?.lookups ?? 0);
-  const missed = (a: string, b: string) => (structures[a]?.misses ?? 0) + (structures[b]?.misses ?? 0);
+  const sum = (cell: "lookups" | "misses", names: string[]) =>
+    names.reduce((total, name) => total + (structures[name]?.[cell] ?? 0), 0);
+  const first = sum("lookups", FIRST_LEVEL);
+  const second = sum("lookups", SECOND_LEVEL);
   if (first === 0) return null;
-  return 100 * (1 - (second > 0 ? missed("l2", "l2i") : missed("l1d", "l1i")) / first);
+  return 100 * (1 - sum("misses", second > 0 ? SECOND_LEVEL : FIRST_LEVEL) / first);
 }
 
 function varyFigure(

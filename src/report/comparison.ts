@@ -125,6 +125,7 @@ function allRows({ machines }: Result): Row[] {
 const LEVELS = [
   ["l1d", "L1D"],
   ["l1i", "L1I"],
+  ["l1s", "L1D, stores"],
   ["l2", "L2"],
   ["l2i", "L2, instructions"],
 ] as const;

@@ -1,5 +1,5 @@
 import { resolveConfig } from "../../src/config/index.js";
-import { FIRST_DATA, Guest } from "../../src/conform/guest.js";
+import { FIRST_DATA, type Flags, Guest } from "../../src/conform/guest.js";
 import { AccessBit } from "../../src/embed/exports.js";
 
 /** Small access patterns on a guest laid out by hand, and what the core counts for them. */
@@ -27,8 +27,8 @@ const BASE = [
   ),
 ];
 
-export function newGuest(set: readonly string[]): Guest {
-  return new Guest(resolveConfig({ set: [...BASE, ...set] }), { seed: 1 });
+export function newGuest(set: readonly string[], flags?: Flags): Guest {
+  return new Guest(resolveConfig({ set: [...BASE, ...set] }), { seed: 1, ...(flags && { flags }) });
 }
 
 /** Maps 4 KiB pages, or large ones whose frames are contiguous in the host. */

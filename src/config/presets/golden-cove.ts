@@ -18,7 +18,6 @@ export const goldenCove: Preset = {
   name: "golden-cove",
   title: "Intel Golden Cove (Alder Lake 2021, Sapphire Rapids 2023)",
   notes: [
-    "The 16-entry store TLB beside the load TLB is not modelled: stores use the load TLB.",
     "Latencies of L3 and memory are the client chip's; Sapphire Rapids' L3 is slower.",
     "4 KiB pages are spread over both second-level arrays by the address bit above their index.",
   ],
@@ -35,6 +34,7 @@ export const goldenCove: Preset = {
         tlbArray(["4k"], cite(256, DUMP), cite(8, DUMP)),
         tlbArray(["2m"], cite(32, DUMP), cite(8, DUMP)),
       ],
+      l1s: [tlbArray(["4k", "2m", "1g"], cite(16, DUMP), cite(0, DUMP))],
       l2: [
         tlbArray(["4k", "2m"], cite(1024, DUMP), cite(8, DUMP)),
         tlbArray(["4k", "1g"], cite(1024, DUMP), cite(8, DUMP)),

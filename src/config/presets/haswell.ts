@@ -30,6 +30,7 @@ export const haswell: Preset = {
         tlbArray(["1g"], cite(4, DUMP), cite(4, DUMP)),
       ],
       l1i: [tlbArray(["4k"], cite(64, DUMP), cite(8, DUMP)), tlbArray(["2m"], cite(8, DUMP), cite(0, DUMP))],
+      l1s: [],
       l2: [tlbArray(["4k", "2m"], cite(1024, DUMP), cite(8, DUMP))],
       l2i: [],
       l2Inclusion: cite("none", "estimate: not published; filled by walks"),

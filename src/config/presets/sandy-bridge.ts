@@ -25,6 +25,7 @@ export const sandyBridge: Preset = {
         tlbArray(["4k"], cite(128, AGILE), cite(4, AGILE)),
         tlbArray(["2m"], cite(8, AGILE), cite(0, AGILE)),
       ],
+      l1s: [],
       l2: [tlbArray(["4k"], cite(512, AGILE), cite(4, AGILE))],
       l2i: [],
       l2Inclusion: cite("none", "estimate: not published; filled by walks"),

@@ -37,6 +37,7 @@ export const skylakeSp: Preset = {
         tlbArray(["4k"], cite(64, `${DUMP}, per thread`), cite(8, DUMP)),
         tlbArray(["2m"], cite(8, DUMP), cite(0, DUMP)),
       ],
+      l1s: [],
       l2: [
         tlbArray(["4k", "2m"], cite(1536, DUMP), cite(12, `${MANUAL} and WikiChip; CPUID says 6`), {
           index: cite("hashed", `${CHIP}: at strides of 8 and 16 KB as many pages fit as at 4 KB`),

@@ -19,6 +19,7 @@ export const zen2: Preset = {
     tlb: {
       l1d: [tlbArray(["4k", "2m", "1g"], cite(64, DUMP), cite(0, DUMP))],
       l1i: [tlbArray(["4k", "2m", "1g"], cite(64, DUMP), cite(0, DUMP))],
+      l1s: [],
       l2: [tlbArray(["4k", "2m"], cite(2048, DUMP), waysEstimate(16))],
       l2i: [tlbArray(["4k", "2m"], cite(1024, DUMP), waysEstimate(8))],
       l2Inclusion: cite("none", "estimate: not published; filled by walks"),

@@ -14,6 +14,7 @@ export const zen4: Preset = {
     tlb: {
       l1d: [tlbArray(["4k", "2m", "1g"], cite(72, DUMP), cite(0, DUMP), COALESCES)],
       l1i: [tlbArray(["4k", "2m", "1g"], cite(64, DUMP), cite(0, DUMP))],
+      l1s: [],
       l2: [
         tlbArray(["4k", "2m"], cite(3072, DUMP), waysEstimate(24), COALESCES),
         tlbArray(["1g"], cite(64, DUMP), cite(0, DUMP)),

@@ -66,6 +66,7 @@ export const zen5: Preset = {
         }),
       ],
       l1i: [tlbArray(["4k", "2m", "1g"], cite(64, DUMP), cite(0, DUMP), lru(L2_ITLB))],
+      l1s: [],
       l2: [
         tlbArray(
           ["4k", "2m"],

@@ -47,7 +47,7 @@ export function stepLines(
     }
   }
   const fills = steps.filter(
-    (step) => step.kind === "fill" && ["l1d", "l1i", "l2", "l2i"].includes(step.structure),
+    (step) => step.kind === "fill" && ["l1d", "l1i", "l1s", "l2", "l2i"].includes(step.structure),
   );
   if (fills.length > 0)
     say(

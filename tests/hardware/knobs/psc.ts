@@ -1,0 +1,183 @@
+import { FETCH } from "../workload.js";
+import { type Knob, pages, regions, tables } from "./runs.js";
+
+/** Every access walks. */
+const untranslated = ["tlb.l1d=[]", "tlb.l2=[]"];
+
+/** Knobs of paging-structure caches and the nested TLB. */
+export const pscKnobs: Knob[] = [
+  ["a PDE cache", pages(200), ["psc.pde.place=none", "psc.pdpte.place=own"], [], "tableReferences", "fewer"],
+  ["a PDPTE cache", regions(60, 21), ["psc.pdpte.place=none"], [], "tableReferences", "fewer"],
+  ["a PML4E cache", regions(60, 30), ["psc.pml4e.place=none"], [], "tableReferences", "fewer"],
+  ["PDEs in the second-level TLB", pages(40, { stride: 513 }), [], ["psc.pde.place=l2"], "l2.misses", "more"],
+  ["PDPTEs in the PDEs' array", regions(30, 30), [], ["psc.pdpte.place=pde"], "pdpte.misses", "more"],
+  ["PML4Es in the PDPTEs' array", regions(30, 39), [], ["psc.pml4e.place=pdpte"], "pml4e.misses", "more"],
+  ["a nested TLB", regions(100, 21), ["psc.nested.place=none"], [], "nestedWalks", "fewer"],
+  [
+    "a nested TLB in the second-level TLB",
+    pages(50, { stride: 512 * 512 + 513 }),
+    [],
+    ["psc.nested.place=l2"],
+    "l2.misses",
+    "more",
+  ],
+  [
+    "a nested TLB for data",
+    pages(20, { bits: FETCH }),
+    ["tlb.l2=[]"],
+    ["tlb.l2=[]", "psc.nestedData=true"],
+    "nestedWalks",
+    "fewer",
+  ],
+  ["a cache of second-stage PDEs", pages(200), ["psc.hostPde.place=none"], [], "tableReferences", "fewer"],
+  [
+    "2 MiB leaves in the PDE cache",
+    pages(20, { level: 2 }),
+    ["tlb.l2=[]"],
+    ["tlb.l2=[]", "psc.leaves=2m"],
+    "tableReferences",
+    "fewer",
+  ],
+  [
+    "1 GiB leaves in the PDPTE cache",
+    pages(20, { level: 3 }),
+    ["tlb.l2=[]"],
+    ["tlb.l2=[]", "psc.leaves=1g"],
+    "tableReferences",
+    "fewer",
+  ],
+  [
+    "a page-walk cache by address",
+    regions(100, 21),
+    [],
+    ["psc.physical.holds=guest", "psc.physical.entries=64"],
+    "entryCacheHits",
+    "more",
+  ],
+  [
+    "a page-walk cache by address spares the caches",
+    regions(100, 21),
+    tables,
+    [...tables, "psc.physical.holds=guest", "psc.physical.entries=128"],
+    "cyclesWalk",
+    "fewer",
+  ],
+  [
+    "one that holds the second stage's entries",
+    regions(100, 21),
+    ["psc.hostPde.place=none", "psc.physical.holds=guest", "psc.physical.entries=512"],
+    ["psc.hostPde.place=none", "psc.physical.holds=both", "psc.physical.entries=512"],
+    "entryCacheHits",
+    "more",
+  ],
+  [
+    "its cycles",
+    regions(100, 21),
+    ["psc.physical.holds=guest", "psc.physical.entries=64"],
+    ["psc.physical.holds=guest", "psc.physical.entries=64", "psc.physical.cycles=5"],
+    "cyclesWalk",
+    "more",
+  ],
+  [
+    "its ways",
+    regions(60, 30),
+    ["psc.physical.holds=guest", "psc.physical.entries=256", "psc.physical.ways=1"],
+    ["psc.physical.holds=guest", "psc.physical.entries=256"],
+    "entryCacheHits",
+    "more",
+  ],
+  [
+    "entries of a paging-structure cache",
+    regions(60, 21),
+    untranslated,
+    [...untranslated, "psc.pde.entries=64"],
+    "pde.misses",
+    "fewer",
+  ],
+  [
+    "ways of a paging-structure cache",
+    regions(8, 24),
+    [...untranslated, "psc.pde.ways=1"],
+    [...untranslated, "psc.pde.ways=0"],
+    "pde.misses",
+    "fewer",
+  ],
+  [
+    "hashing a paging-structure cache's index",
+    regions(12, 24),
+    [...untranslated, "psc.pde.ways=2"],
+    [...untranslated, "psc.pde.ways=2", "psc.pde.index=hashed"],
+    "pde.misses",
+    "fewer",
+  ],
+  [
+    "policy of a paging-structure cache, on a cycle",
+    pages(40, { stride: 512, order: "laps" }),
+    [...untranslated, "psc.pde.ways=0"],
+    [...untranslated, "psc.pde.ways=0", "psc.pde.policy=nru"],
+    "pde.misses",
+    "fewer",
+  ],
+  [
+    "fill mark of a paging-structure cache, on a cycle",
+    pages(40, { stride: 512, order: "laps" }),
+    [...untranslated, "psc.pde.ways=0", "psc.pde.policy=nru"],
+    [...untranslated, "psc.pde.ways=0", "psc.pde.policy=nru", "psc.pde.fillMark=100"],
+    "pde.misses",
+    "more",
+  ],
+  [
+    "a cache of second-stage PDPTEs",
+    regions(60, 21),
+    ["psc.hostPde.place=none", "psc.hostPdpte.place=none"],
+    ["psc.hostPde.place=none"],
+    "tableReferences",
+    "fewer",
+  ],
+  [
+    "a cache of second-stage PML4Es",
+    regions(60, 30),
+    ["psc.hostPde.place=none", "psc.hostPdpte.place=none", "psc.hostPml4e.place=none"],
+    ["psc.hostPde.place=none", "psc.hostPdpte.place=none"],
+    "tableReferences",
+    "fewer",
+  ],
+  [
+    "policy of a page-walk cache by address, on a cycle",
+    pages(80, { stride: 512, order: "laps" }),
+    byAddress(),
+    byAddress("psc.physical.policy=random"),
+    "entryCacheHits",
+    "more",
+  ],
+  [
+    "its fill mark",
+    pages(80, { stride: 512, order: "laps" }),
+    byAddress("psc.physical.policy=nru"),
+    byAddress("psc.physical.policy=nru", "psc.physical.fillMark=100"),
+    "entryCacheHits",
+    "fewer",
+  ],
+  [
+    "its entries",
+    pages(80, { stride: 512 }),
+    byAddress(),
+    byAddress("psc.physical.entries=128"),
+    "entryCacheHits",
+    "more",
+  ],
+  [
+    "hashing its index",
+    pages(24, { stride: 512 * 8 }),
+    byAddress("psc.physical.ways=1"),
+    byAddress("psc.physical.ways=1", "psc.physical.index=hashed"),
+    "entryCacheHits",
+    "more",
+  ],
+];
+
+/** Every access walks, and every walk of the guest's tables begins at the root. */
+function byAddress(...more: string[]): string[] {
+  const none = ["pde", "pdpte", "pml4e"].map((cache) => `psc.${cache}.place=none`);
+  return [...untranslated, ...none, "psc.physical.holds=guest", "psc.physical.entries=64", ...more];
+}
