@@ -185,6 +185,14 @@ export enum Parameter {
   shadowEmulateControls,
   /** Most level-1 tables out of sync at once, each shadowed once; one more synchronizes the oldest. 0 is no limit. */
   shadowUnsyncPages,
+  /** 1: each table out of sync has one of two slots, by its host frame, and synchronizes who is there. */
+  shadowUnsyncByFrame,
+  /** 1: a load of CR3 synchronizes all tables out of sync where their number is limited; 0: those below the new root. */
+  shadowSyncAll,
+  /** 1: INVLPG only drops the entry of a table out of sync; 0: as `shadowKernel` says. */
+  shadowInvlpgDrops,
+  /** Shadow pages where `shadowPageLimit` is 0: 0 KVM's share, 1 Xen's. */
+  shadowPool,
   /** 1: an emulated store changes the shadow entry at once; 0: it drops the entry, and a fault makes the new one. */
   shadowPropagate,
   /** 1: a fault installs the entries that follow, up to the first that must fault by itself; 0: those of its group. */

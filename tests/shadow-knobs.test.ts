@@ -148,6 +148,84 @@ it("a limit of tables out of sync synchronizes the oldest for each one more", ()
   expect(stores({ shadowUnsyncPages: 3 }, 3).moved).not.toHaveProperty("sp_synced_L1");
 });
 
+it("by frame number the table is synchronized whose slot is taken, not the oldest (oos_hash_add)", () => {
+  const after = (shadowUnsyncByFrame: number) => {
+    const g = new KernelGuest({ shadowUnsyncPages: 3, shadowUnsyncByFrame });
+    const { pml4, pd } = g.space();
+    /* Each first store gives host frames to a group of 8, so the frames of these modulo 3 are n, n + 2, n + 1 and n. */
+    const pts = Array.from({ length: 4 }, () => g.tableApart());
+    for (const pt of pts) g.store(pt, 0, page(0) | USED);
+    for (const [i, pt] of pts.entries()) g.store(pd, 16 + i, pt | TABLE);
+    g.cr3(pml4);
+    for (const [i] of pts.entries()) g.read(at(0, 0, 16 + i, 0));
+    const moved = g.moved(() => {
+      for (const pt of pts) g.store(pt, 1, page(1) | USED);
+    });
+    expect(moved).toMatchObject({ sp_unsynced_L1: 4, sp_synced_L1: 1, mmu_unsync: 3 });
+    /* Tables that a store does not exit for are still out of sync. */
+    return pts.map((pt) =>
+      figure(
+        g.moved(() => g.store(pt, 2, page(2) | USED)),
+        "exits",
+      ),
+    );
+  };
+  expect(after(0)[0]).toBe(1);
+  expect(after(1).slice(0, 3)).toEqual([0, 0, 1]);
+});
+
+it("a load of CR3 synchronizes what its root leads to, or all tables out of sync (sh_resync_all)", () => {
+  const stores = (parameters: Parameters) => {
+    const g = new KernelGuest({ shadowUnsyncPages: 3, ...parameters });
+    const [one, two] = [g.space(), g.space()];
+    g.store(one.pt, 0, page(0) | USED);
+    g.cr3(one.pml4);
+    g.read(0n);
+    g.store(one.pt, 1, page(1) | USED);
+    g.cr3(two.pml4);
+    return figure(
+      g.moved(() => g.store(one.pt, 2, page(2) | USED)),
+      "exits",
+    );
+  };
+  expect(stores({})).toBe(0);
+  expect(stores({ shadowSyncAll: 1 })).toBe(1);
+});
+
+it("INVLPG installs the new entry, or only drops the old one (sh_invlpg)", () => {
+  const read = (parameters: Parameters) => {
+    const g = new KernelGuest({ shadowKernel: 601, ...parameters });
+    const { pml4, pt } = g.space();
+    g.store(pt, 0, page(0) | USED);
+    g.cr3(pml4);
+    g.read(0n);
+    g.store(pt, 0, page(9) | USED);
+    g.invlpg(0n);
+    return g.moved(() => expect(g.read(0n)).toBe(page(9)));
+  };
+  expect(read({})).not.toHaveProperty("exits");
+  expect(read({ shadowInvlpgDrops: 1 })).toMatchObject({ exits: 1, pf_fixed: 1 });
+});
+
+it("the pool of shadow pages is KVM's share of memory, or Xen's", () => {
+  const pages = (shadowPool: number) => {
+    const g = new KernelGuest({ shadowPool, guestPages: 16384 });
+    const { pml4, pd } = g.space();
+    for (let i = 16; i < 416; ++i) {
+      const pt = g.table();
+      g.store(pd, i, pt | TABLE);
+      g.store(pt, 0, page(0) | USED);
+    }
+    g.cr3(pml4);
+    for (let i = 16; i < 416; ++i) g.read(at(0, 0, i, 0));
+    return figure(g.machine.figures(), "mmu_shadow_pages");
+  };
+  /* 64 MiB: 16,384 / 50 pages, and 256 + 2 * 64. */
+  expect(pages(0)).toBeLessThanOrEqual(327);
+  expect(pages(1)).toBeGreaterThan(360);
+  expect(pages(1)).toBeLessThanOrEqual(384);
+});
+
 it("with such a limit a table that has two shadow pages stays in sync", () => {
   const twice = (parameters: Parameters) => {
     const g = new KernelGuest(parameters);

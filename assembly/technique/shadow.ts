@@ -53,7 +53,7 @@ import {
   rootsKept,
   switchRoot,
 } from "./shadow/roots";
-import { configureSync } from "./shadow/sync";
+import { configureSync, syncAll } from "./shadow/sync";
 import { configureUnsync } from "./shadow/unsync";
 import { clearSlot } from "./shadow/zap";
 
@@ -211,7 +211,10 @@ export function loadCr3(value: u64): void {
 
 /** The guest flushes a PCID; roots that are not cached are synchronized when they are loaded. KVM: `kvm_invalidate_pcid`. */
 function flushPcid(pcid: u32): void {
-  if (currentPcid() === pcid) request(SYNC | FLUSH_CURRENT);
+  if (currentPcid() === pcid) {
+    syncAll();
+    request(SYNC | FLUSH_CURRENT);
+  }
   if ((registers.cr4 & CR4_PCIDE) !== 0) releaseRootsOf(pcid);
 }
 

@@ -356,11 +356,7 @@ export const machineSchema = z
           "Emulated stores to an upper table, without a walk through it, that drop its shadow; 0 is never.",
         ).default(3),
         previousRoots: number(0, 3, "Previous roots kept beside the current one.").default(3),
-        pageLimit: number(
-          0,
-          0xffff_ffff,
-          "Most shadow pages; 0 is KVM's default, a fiftieth of the guest's 4 KiB pages.",
-        ).default(0),
+        pageLimit: number(0, 0xffff_ffff, "Most shadow pages; 0 is what shadow.pool says.").default(0),
         kernel: z
           .enum(["6.1", "6.12"])
           .describe("INVLPG and synchronization as in this Linux.")
@@ -374,6 +370,21 @@ export const machineSchema = z
           64,
           "Most level-1 tables out of sync at once, each of one shadow page; one more synchronizes the oldest; 0 is no limit.",
         ).default(0),
+        unsyncByFrame: flag(
+          "With unsyncPages: a table out of sync takes the slot of its frame number or the one after, and whoever loses that is synchronized (Xen: oos_hash_add).",
+        ).default(false),
+        syncAll: flag(
+          "With unsyncPages: a load of CR3 synchronizes every table out of sync, not only those below the new root (Xen: sh_resync_all).",
+        ).default(false),
+        invlpgDrops: flag(
+          "INVLPG drops the entry of a table out of sync and installs nothing, and flushes everything for a splintered page (Xen: sh_invlpg).",
+        ).default(false),
+        pool: z
+          .enum(["kvm", "xen"])
+          .describe(
+            "Shadow pages where pageLimit is 0: KVM a fiftieth of the guest's 4 KiB pages; Xen 256 and 2 for each MiB.",
+          )
+          .default("kvm"),
         propagate: flag(
           "An emulated store to a table changes the shadow entry at once; without, it drops the entry and a fault makes the new one.",
         ).default(false),

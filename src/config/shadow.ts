@@ -18,6 +18,10 @@ export const shadowProfiles: Readonly<Record<ShadowProfile, ShadowPolicy>> = {
     keys: {
       kernel: "6.12",
       unsyncPages: 3,
+      unsyncByFrame: true,
+      syncAll: true,
+      invlpgDrops: true,
+      pool: "xen",
       propagate: true,
       prefetch: 32,
       prefetchFollowing: true,
@@ -26,7 +30,7 @@ export const shadowProfiles: Readonly<Record<ShadowProfile, ShadowPolicy>> = {
       splinter: true,
       previousRoots: 0,
     },
-    text: "Xen (xen/arch/x86/mm/shadow): 3 tables out of sync, emulated stores propagated, up to 32 entries prefetched, unshadowing after 2 stores, large pages splintered",
+    text: "Xen (xen/arch/x86/mm/shadow): 3 tables out of sync by frame number, all synchronized at a load of CR3, INVLPG that only drops, emulated stores propagated, up to 32 entries prefetched, unshadowing after 2 stores, large pages splintered, its pool of pages; not in it: snapshots (a resynchronization reads every entry), not-present faults reflected without a walk, eviction of whole trees by age of their use, emulation of every store under CR0.WP=0",
   },
   textbook: {
     keys: { unsync: false, prefetch: 1, flooding: 0, previousRoots: 0 },

@@ -189,6 +189,10 @@ export interface MachineConfig extends CpuConfig {
     dirtyTrap: boolean;
     emulateControls: boolean;
     unsyncPages: number;
+    unsyncByFrame: boolean;
+    syncAll: boolean;
+    invlpgDrops: boolean;
+    pool: "kvm" | "xen";
     propagate: boolean;
     prefetchFollowing: boolean;
     unshadow: number;

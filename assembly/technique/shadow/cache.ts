@@ -29,11 +29,18 @@ const REFILL: u32 = 25;
 /** KVM gives shadow pages a fiftieth of the guest's pages, and never fewer than this. */
 const PERMILLE: u32 = 20;
 export const FEWEST: u32 = 64;
+/** Xen gives so many to a guest of one vCPU, and so many more for each MiB (libxl_create.c: `libxl__get_required_paging_memory`). */
+const XEN_POOL: u32 = 256;
+const XEN_POOL_PER_MIB: u32 = 2;
 
 /** `fewest`: a limit below it is not taken. */
 export function configureCache(fewest: u32): void {
   const limit = parameter(Parameter.shadowPageLimit);
-  const share = <u32>((<u64>parameter(Parameter.guestPages) * PERMILLE) / 1000);
+  const pages = parameter(Parameter.guestPages);
+  const share =
+    parameter(Parameter.shadowPool) === 0
+      ? <u32>((<u64>pages * PERMILLE) / 1000)
+      : XEN_POOL + (pages >> 8) * XEN_POOL_PER_MIB;
   most = limit !== 0 ? max(limit, fewest) : max(share, FEWEST);
 }
 

@@ -11,9 +11,12 @@ import { clearSlot } from "./zap";
 
 /** Linux 6.1 drops the entry and installs what the guest's entry says now; later ones synchronize the entry. */
 let drops = true;
+/** The entry is dropped, whatever the guest's says now; its large pages in small pieces go with a whole flush. Xen: `sh_invlpg`. */
+let onlyDrops = false;
 
 export function configureInvalidate(): void {
   drops = parameter(Parameter.shadowKernel) < 612;
+  onlyDrops = parameter(Parameter.shadowInvlpgDrops) !== 0;
 }
 
 /** Under one root. KVM: `FNAME(invlpg)` (6.1), `__kvm_mmu_invalidate_addr` (6.12). */
@@ -24,7 +27,10 @@ export function invalidateOn(root: ShadowPage, va: u64): void {
     const slot = slotOf(va, level);
     const spte = page.spte(slot);
     const last = level === 1 || (isPresent(spte) && isLeaf(spte, level));
-    if (drops) {
+    if (onlyDrops) {
+      if (last && page.direct()) requestFlush();
+      else if (last && page.unsync) clearSlot(page, slot);
+    } else if (drops) {
       if (last) {
         if (!page.unsync) return;
         if (clearSlot(page, slot)) requestFlush();

@@ -2,19 +2,22 @@ import { requestFlush } from "../../hypervisor/flush";
 import { Parameter, parameter } from "../../parameters";
 import { accessBelow, frameOf, guestEntry, isInstallable, protectClean } from "./guest-entry";
 import { remakeLeaf } from "./leaf";
+import { excessOutOfSync, someOutOfSync } from "./out-of-sync";
 import { writeProtect } from "./rmap";
 import { ShadowPage } from "./shadow-page";
 import { deviceEntry, deviceFrame, HOST_WRITABLE, isDeviceEntry } from "./spte";
-import { clearPath, collectUnsync, excessUnsync, markSynced, nextUnsync } from "./unsync";
+import { clearPath, collectUnsync, markSynced, nextUnsync } from "./unsync";
 import { clearSlot } from "./zap";
 
 /** Bringing shadow pages up to date with their tables. KVM: `mmu_sync_children`, `FNAME(sync_page)`, `FNAME(sync_spte)`. */
 
 /** Linux 6.1, which makes every entry anew; later ones leave an entry with the same access alone. */
 let remakesAll = true;
+let syncsAll = false;
 
 export function configureSync(): void {
   remakesAll = parameter(Parameter.shadowKernel) < 612;
+  syncsAll = parameter(Parameter.shadowSyncAll) !== 0 && parameter(Parameter.shadowUnsyncPages) !== 0;
 }
 
 /** Brings one slot, which holds something, up to date; returns whether that asks for a flush. */
@@ -49,17 +52,23 @@ export function syncEntries(page: ShadowPage): bool {
   return flush;
 }
 
-/**
- * Synchronizes the oldest unsync pages for as long as there are too many. Xen's `oos_hash_add` has a slot for each, and
- * synchronizes by slot, which depends on the frame numbers.
- */
+/** Xen: `_sh_resync`. */
+function resync(page: ShadowPage): void {
+  writeProtect(page.gfn);
+  markSynced(page);
+  syncEntries(page);
+  requestFlush();
+}
+
+/** Synchronizes what is out of sync beyond the limit. */
 export function syncExcess(): void {
-  for (let page = excessUnsync(); !page.isNone(); page = excessUnsync()) {
-    writeProtect(page.gfn);
-    markSynced(page);
-    syncEntries(page);
-    requestFlush();
-  }
+  for (let page = excessOutOfSync(); !page.isNone(); page = excessOutOfSync()) resync(page);
+}
+
+/** A load of CR3 synchronizes all that is out of sync, whatever the new root leads to. Xen: `sh_resync_all`. */
+export function syncAll(): void {
+  if (!syncsAll) return;
+  for (let page = someOutOfSync(); !page.isNone(); page = someOutOfSync()) resync(page);
 }
 
 /** Synchronizes every unsync page below `top`, and protects their tables again. */

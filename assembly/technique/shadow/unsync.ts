@@ -3,6 +3,7 @@ import { Parameter, parameter } from "../../parameters";
 import { Tracepoint, trace } from "../../tracepoints";
 import { firstOf, nextOf, shadows } from "./cache";
 import { listAt, listLength } from "./list";
+import { configureOutOfSync, enterOutOfSync, leaveOutOfSync, limit } from "./out-of-sync";
 import { childOf, NONE, pageAt, ShadowPage, slotAt } from "./shadow-page";
 import { isLeaf, isPresent } from "./spte";
 import { isTracked } from "./tracking";
@@ -12,17 +13,10 @@ import { isTracked } from "./tracking";
  * from every root. KVM: `mmu_try_to_unsync_pages`, `mark_unsync`, `mmu_unsync_walk`.
  */
 let allowed = true;
-/** Most pages out of sync at once; 0 is no limit. Xen: `SHADOW_OOS_PAGES`. */
-let limit: u32 = 0;
-/** With a limit, the pages out of sync from the oldest on. One fault adds one, and excess is taken off in the same fault. */
-export const MOST_UNSYNC: u32 = 64;
-const order = new StaticArray<usize>(<i32>MOST_UNSYNC + 1);
-let ordered: u32 = 0;
 
 export function configureUnsync(): void {
   allowed = parameter(Parameter.shadowUnsync) !== 0;
-  limit = min(parameter(Parameter.shadowUnsyncPages), MOST_UNSYNC);
-  ordered = 0;
+  configureOutOfSync();
 }
 
 /**
@@ -40,7 +34,7 @@ export function tryUnsync(gfn: u64, canUnsync: bool, prefetch: bool): bool {
     trace(Tracepoint.sp_unsynced_L1);
     count(Counter.mmu_unsync);
     page.unsync = true;
-    if (limit !== 0) unchecked((order[ordered++] = changetype<usize>(page)));
+    enterOutOfSync(page);
     markParents(page);
   }
   return true;
@@ -55,18 +49,6 @@ function isShadowedTwice(gfn: u64): bool {
     seen = true;
   }
   return false;
-}
-
-/** The page that is out of sync longest if there are more than the limit allows. */
-export function excessUnsync(): ShadowPage {
-  return limit !== 0 && ordered > limit ? changetype<ShadowPage>(unchecked(order[0])) : NONE;
-}
-
-function leaveOrder(page: ShadowPage): void {
-  let at: u32 = 0;
-  while (at < ordered && unchecked(order[at]) !== changetype<usize>(page)) ++at;
-  if (at === ordered) return;
-  for (--ordered; at < ordered; ++at) unchecked((order[at] = unchecked(order[at + 1])));
 }
 
 /** The trail is kept to a page that is not in sync or has such pages below. */
@@ -89,7 +71,7 @@ export function markSynced(page: ShadowPage): void {
   count(Counter.shadowPagesSynced);
   subtract(Counter.mmu_unsync, 1);
   page.unsync = false;
-  if (limit !== 0) leaveOrder(page);
+  leaveOutOfSync(page);
 }
 
 /** Pages found by one walk, each with its slot in the page above; a page comes before those below it. KVM: `struct kvm_mmu_pages`. */
