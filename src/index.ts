@@ -28,3 +28,4 @@ export type {
   TraceDescription,
 } from "./result.js";
 export * from "./trace/index.js";
+export * from "./vary/index.js";

@@ -3,3 +3,4 @@ export { BrowserError } from "./node/browser/chromium.js";
 export { plotlySource } from "./node/browser/plotly.js";
 export { type PngFigure, type PngOptions, renderPng } from "./node/browser/render-png.js";
 export { openFile, writeFileAtomic } from "./node/files.js";
+export { type PoolOptions, runTasks } from "./node/pool.js";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { TechniqueName } from "../src/config/index.js";
-import { explanationText } from "../src/explain/index.js";
+import { explanationText, stepText } from "../src/explain/index.js";
 import type { Explanation } from "../src/explain/types.js";
 import type { RecordEncoder } from "../src/trace/index.js";
 import { BASE, boot, type Guest, machineOf, pages } from "./explain/guests.js";
@@ -360,6 +360,29 @@ describe("an access that is refused", () => {
     const it = last("native", { tables }, (e) => e.read(BASE, 8).write(BASE + 4096, 8));
     expect(it.accesses[0]!.outcome.text).toBe(
       "page fault, error code 0x7 (P, W/R, U/S): the page is read-only: R/W is clear in an entry above, which a paging-structure cache holds",
+    );
+  });
+});
+
+describe("a step in a line", () => {
+  it("says what it was", () => {
+    const it = last("ept", { tables: one }, (e) => e.read(BASE, 8));
+    const lines = it.steps.map(stepText);
+    expect(lines.slice(0, 3)).toEqual(["L1D TLB: miss", "L2 TLB: miss, 7 cycles", "a walk begins"]);
+    const final = it.steps.slice(it.walks.at(-1)!.lastStep - 4).map(stepText);
+    expect(final).toEqual([
+      "sets A in EPT PTE",
+      "EPT PML4E cache takes the table of 0x10000",
+      "EPT PDPTE cache takes the table of 0x10000",
+      "EPT PDE cache takes the table of 0x10000",
+      "the walk ends: 8 references, 80 cycles",
+      "L2 TLB takes the 4k page of 0x400000",
+      "L1D TLB takes the 4k page of 0x400000",
+      "translated to 0x100005000",
+    ]);
+    const entry = it.steps.findLast(({ kind }) => kind === "reference")!;
+    expect(stepText(entry)).toBe(
+      "8: EPT PTE of the page [16] at 0x103080: 0x100005037 (R W X WB), 10 cycles",
     );
   });
 });

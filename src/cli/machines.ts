@@ -54,6 +54,7 @@ export async function machinesOf(
   command: string,
   machines: "one" | "several",
   parsed: Parsed,
+  varied: Direct = [],
 ): Promise<MachineConfig[]> {
   const technique = text(parsed, "technique");
   const names = technique === undefined ? undefined : parseTechniques(technique);
@@ -68,7 +69,10 @@ export async function machinesOf(
     file: path === undefined ? undefined : parseConfigFile(path, await configText(path)),
     set: parsed.values.set as string[] | undefined,
   };
-  const direct = page === undefined ? [] : [{ option: "--host-page", path: "host.page", value: page }];
+  const direct = [
+    ...(page === undefined ? [] : [{ option: "--host-page", path: "host.page", value: page }]),
+    ...varied,
+  ];
   const chosenBy = whatChooses(base);
   if (names && chosenBy)
     throw new UsageError(`--technique and ${chosenBy} both choose what the machine does; leave one out`);
@@ -80,7 +84,8 @@ export async function machinesOf(
   return several(base, direct, names);
 }
 
-type Direct = NonNullable<ConfigRequest["options"]>;
+/** Keys set by an option of their own. */
+export type Direct = NonNullable<ConfigRequest["options"]>;
 
 /** What `compare` compares when --technique is not given: all techniques, or native with the one that is configured. */
 function standardTechniques(config: MachineConfig, named: boolean): TechniqueName[] {

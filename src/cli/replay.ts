@@ -33,6 +33,8 @@ const options: OptionSpecs = {
   quiet: { type: "boolean", short: "q" },
   warmup: { type: "string" },
   interval: { type: "string" },
+  vary: { type: "string", multiple: true },
+  jobs: { type: "string" },
   ...inputOptions,
 };
 
@@ -40,6 +42,9 @@ export const replayOptionsHelp = `${machineOptionsHelp}
   --warmup N           replay the first N accesses without counting them: TLBs and tables fill
   --interval N         give the figures by interval too: N accesses, or markers, which ends one
                        at each marker of the trace; in the JSON, as intervals
+  --vary KEY=V1,V2,... replay with each value of a key; repeated, with each combination. A trace
+                       that is computed, synth:NAME, varies by trace.OPTION
+  --jobs N             with --vary: as many at once (default: one for each processor)
 ${outputOptionsHelp}
   -q, --quiet          no table and no progress line
 ${coreOptionHelp}
@@ -68,6 +73,10 @@ export async function replayCommand(
     return 0;
   }
   const { TRACE } = positional(command.name, parsed.positionals, "TRACE");
+  const vary = parsed.values.vary as string[] | undefined;
+  if (vary !== undefined) return varied(command, TRACE, vary, parsed, io);
+  if (parsed.values.jobs !== undefined)
+    throw new UsageError("--jobs is about --vary; without it there is one replay");
   const core = coreBuild(parsed);
   const configs = await machinesOf(command.name, command.machines, parsed);
   const warmup = warmupOf(text(parsed, "warmup"));
@@ -99,14 +108,50 @@ export async function replayCommand(
     if (outputs.html !== undefined) lines.push("", `Report: ${printable(outputs.html)}`);
     io.stdout.write(`${lines.join("\n")}\n`);
   }
-  if (trace.truncated) {
-    const { offset, events } = trace.truncated;
-    io.stderr.write(
-      `nestwalk: ${printable(trace.name)} ends at byte ${offset}; its ${events} whole events were replayed\n`,
-    );
-  }
+  if (trace.truncated) warnCut(trace.name, trace.truncated, io);
   judge(result);
   return 0;
+}
+
+/** The same with keys varied: a table of all combinations. */
+async function varied(
+  { name, machines }: ReplayCommand,
+  trace: string,
+  vary: readonly string[],
+  parsed: Parsed,
+  io: Io,
+): Promise<number> {
+  const { varySweep, varyTable } = await import("./vary.js");
+  const outputs = outputsOf(parsed);
+  const quiet = parsed.values.quiet === true;
+  const sweep = await varySweep(
+    { name, machines, trace, vary, parsed, quiet, io },
+    (values, configs) => ({
+      asked: asked(name, { ...parsed, values: { ...parsed.values, ...values } }, configs),
+      warmup: warmupOf(text(parsed, "warmup")),
+      intervals: intervalsOf(text(parsed, "interval")),
+    }),
+    () => checkOutputs(outputs),
+  );
+  await writeOutputs(io, outputs, sweep);
+  if (!quiet && !takesStdout(outputs)) {
+    const lines = varyTable(sweep, mayColour(io, io.stdout) ? ansi : plain, io.stdout.columns);
+    if (outputs.html !== undefined) lines.push("", `Report: ${printable(outputs.html)}`);
+    io.stdout.write(`${lines.join("\n")}\n`);
+  }
+  const truncated = sweep.points.find(({ result }) => result.trace.truncated)?.result.trace;
+  if (truncated?.truncated) warnCut(truncated.file, truncated.truncated, io);
+  for (const { at, result } of sweep.points) {
+    const setting = Object.entries(at).map(([key, value]) => `${key}=${value}`);
+    judge(result, `with ${setting.join(", ")}: `);
+  }
+  return 0;
+}
+
+function warnCut(file: string, { offset, events }: { offset: number; events: number }, io: Io): void {
+  io.stderr.write(
+    `nestwalk: ${printable(file)} ends at byte ${offset}; its ${events} whole events were replayed\n`,
+  );
 }
 
 function text(parsed: Parsed, option: string): string | undefined {
@@ -152,12 +197,12 @@ function asked(command: string, parsed: Parsed, configs: readonly MachineConfig[
 }
 
 /** A result that contradicts itself or the recording is given, and then called what it is. */
-function judge({ machines, laws }: Result): void {
+function judge({ machines, laws }: Result, where = ""): void {
   for (const machine of machines) {
     const { oracle } = machine;
     if (oracle.mismatches > 0)
       throw new FailureError(
-        `${techniqueName(machine)} contradicts the recorded mapping in ${oracle.mismatches} of ${oracle.checked} accesses${oracle.first ? `; the first: ${oracle.first}` : ""}`,
+        `${where}${techniqueName(machine)} contradicts the recorded mapping in ${oracle.mismatches} of ${oracle.checked} accesses${oracle.first ? `; the first: ${oracle.first}` : ""}`,
       );
   }
   for (const [who, list] of [
@@ -166,6 +211,6 @@ function judge({ machines, laws }: Result): void {
   ]) {
     const broken = list.find((law) => !law.holds);
     if (broken)
-      throw new FailureError(`${who} breaks the conservation law "${broken.name}": ${broken.detail}`);
+      throw new FailureError(`${where}${who} breaks the conservation law "${broken.name}": ${broken.detail}`);
   }
 }

@@ -2,7 +2,9 @@ import { readFile } from "node:fs/promises";
 import { openFile } from "../node/files.js";
 import { printable } from "../report/text.js";
 import {
+  isSynthName,
   type OpenOptions,
+  openSynth,
   openTrace,
   parsePageSizes,
   parseV2p,
@@ -62,6 +64,7 @@ export async function openOptions({ values }: Parsed): Promise<OpenOptions> {
 
 /** Opens the trace that a command names. */
 export async function openInput(path: string, parsed: Parsed): Promise<TraceSource> {
+  if (isSynthName(path)) return openSynth(path);
   return openTrace(await openFile(path), await openOptions(parsed));
 }
 

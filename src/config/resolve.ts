@@ -37,7 +37,7 @@ export function resolveConfig(request: ConfigRequest = {}): MachineConfig {
   const { file } = request;
   if (file) labelled(file.name, () => parseConfig(file.value));
   const assignments = [
-    ...(request.set ?? []).map(parseAssignment),
+    ...(request.set ?? []).map((text) => parseAssignment(text)),
     ...(request.options ?? []).map(({ option, path, value }) => ({ label: option, path, value })),
   ];
   const assignedCpu = assignments.filter(({ path }) => path === "cpu").at(-1);
@@ -110,11 +110,14 @@ function merge(into: Record<string, unknown>, from: object): Record<string, unkn
   return into;
 }
 
-/** "key.path=value" with the value as JSON, or as a bare word. Throws ConfigError for a key that does not exist. */
-export function parseAssignment(text: string): Assignment {
+/**
+ * "key.path=value" with the value as JSON, or as a bare word. Throws ConfigError for a key that does not exist; `option` is
+ * what gives it, for messages.
+ */
+export function parseAssignment(text: string, option = "--set"): Assignment {
   const equals = text.indexOf("=");
-  const label = `--set ${brief(text)}`;
-  if (equals <= 0) throw new ConfigError(`${label} is not key.path=value, as in --set clock.window=128`);
+  const label = `${option} ${brief(text)}`;
+  if (equals <= 0) throw new ConfigError(`${label} is not key.path=value, as in ${option} clock.window=128`);
   const path = text.slice(0, equals).trim();
   const raw = text.slice(equals + 1).trim();
   const node = labelled(label, () => keyNode(path));

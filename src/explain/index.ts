@@ -2,6 +2,7 @@
 export type { ExplainExports } from "./log.js";
 export { type ProbedAccess, probe, readExplanation } from "./read.js";
 export { explanationText, type TextOptions } from "./text/index.js";
+export { stepText } from "./text/steps.js";
 export {
   type ExplainOptions,
   explainAddress,

@@ -23,3 +23,4 @@ export {
   type SynthOptions,
   synthTrace,
 } from "./synth/index.js";
+export { isSynthName, openSynth, withSynthOption } from "./synth/options.js";

@@ -1,6 +1,6 @@
+import { columns } from "../../report/columns.js";
 import type { Paint } from "../../report/style.js";
 import type { GridCell, ReferenceStep, Step, WalkView } from "../types.js";
-import { columns } from "./columns.js";
 
 /** The two-dimensional walk: in each cell which reference of the walk it was, or a mark for why it was none. */
 export function gridLines({ grid }: WalkView, steps: readonly Step[], paint: Paint): string[] {

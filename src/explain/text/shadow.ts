@@ -1,6 +1,6 @@
+import { columns } from "../../report/columns.js";
 import type { Paint } from "../../report/style.js";
 import type { ShadowEntry, ShadowRow } from "../types.js";
-import { columns } from "./columns.js";
 
 /** The guest's tables and the hypervisor's, level by level. */
 export function shadowLines(rows: readonly ShadowRow[], paint: Paint): string[] {

@@ -1,9 +1,9 @@
+import { columns } from "../../report/columns.js";
 import { counted, grouped } from "../../report/numbers.js";
 import type { Paint } from "../../report/style.js";
 import { wrapped } from "../../report/text.js";
 import { structureLabelOf } from "../names.js";
 import type { PscStep, ReferenceStep, Source, Step, TlbStep, WalkEndStep, WalkView } from "../types.js";
-import { columns } from "./columns.js";
 
 /** The steps of one access: lookups, then each walk with its references, then what came of it. */
 export function stepLines(
@@ -37,13 +37,13 @@ export function stepLines(
       );
       at += its.length - 1;
     } else if (step.kind === "exit") {
-      say(`exit ${step.reason}: ${counted(step.cycles, "cycle")}`, "bad");
+      say(stepText(step), "bad");
     } else if (step.kind === "resolution") {
-      say(step.text);
+      say(stepText(step));
     } else if (step.kind === "refusal") {
-      say(`refused: ${step.text}`, "bad");
+      say(stepText(step), "bad");
     } else if (step.kind === "flags") {
-      say(`sets ${step.set.join(" and ")} in ${step.name}`, "dim");
+      say(stepText(step), "dim");
     }
   }
   const fills = steps.filter(
@@ -87,7 +87,7 @@ function referenceLines(steps: readonly Step[], paint: Paint, width: number): st
   const rows = columns(
     references.map((r) => [
       String(r.order),
-      r.tables === "host" ? `${r.name} of ${r.guestLevel === 0 ? "the page" : GUEST[r.guestLevel]}` : r.name,
+      referenceName(r),
       `[${r.index}]`,
       `at ${r.hostAddress}`,
       r.value,
@@ -129,19 +129,47 @@ function missesBefore(steps: readonly Step[], at: number): string {
 
 const GUEST = ["", "PTE", "PDE", "PDPTE", "PML4E", "PML5E"];
 
+/** What stands between the references of a walk; undefined for what is told elsewhere. */
 function between(step: Step): string | undefined {
+  return ["psc", "nestedTlb", "register", "flags", "refusal"].includes(step.kind)
+    ? stepText(step)
+    : undefined;
+}
+
+/** A step in a line. */
+export function stepText(step: Step): string {
   switch (step.kind) {
+    case "tlb":
+      return tlbText(step);
+    case "walk":
+      return step.attempt > 1 ? `walk ${step.attempt} begins` : "a walk begins";
     case "psc":
       return `${step.name}: ${step.result}${step.result === "hit" ? `, goes on at ${step.address}` : ""}`;
     case "nestedTlb":
       return `nested TLB for ${step.gpa}: ${step.result === "hit" ? `hit, ${step.size} page at ${step.address}` : step.result}`;
+    case "reference":
+      return `${step.order}: ${referenceName(step)} [${step.index}] at ${step.hostAddress}: ${step.value} (${step.decoded.text})${FOUND[step.source] && `, found in ${FOUND[step.source]}`}, ${counted(step.cycles, "cycle")}`;
+    case "softwareReference":
+      return `the hypervisor reads ${step.name} ${step.value} (${step.decoded.text})`;
     case "register":
       return `${step.name} is a register: ${step.value}`;
     case "flags":
       return `sets ${step.set.join(" and ")} in ${step.name}`;
     case "refusal":
       return `refused: ${step.text}`;
-    default:
-      return undefined;
+    case "walkEnd":
+      return `the walk ends: ${counted(step.references, "reference")}, ${counted(step.cycles, "cycle")}`;
+    case "fill":
+      return `${step.name} takes ${step.size === undefined ? "the table" : `the ${step.size} page`} of ${step.address}`;
+    case "exit":
+      return `exit ${step.reason}: ${counted(step.cycles, "cycle")}`;
+    case "resolution":
+      return step.text;
+    case "done":
+      return step.hpa === null ? "the hypervisor made the access" : `translated to ${step.hpa}`;
   }
+}
+
+function referenceName({ tables, name, guestLevel }: ReferenceStep): string {
+  return tables === "host" ? `${name} of ${guestLevel === 0 ? "the page" : GUEST[guestLevel]}` : name;
 }
