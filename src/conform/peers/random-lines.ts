@@ -3,6 +3,8 @@
  * accesses a random line of a region; every fourth access is a store. xorshift64, seed 88172645463325252.
  */
 
+import { Xorshift64 } from "../../trace/synth/random.js";
+
 export interface Program {
   readonly name: string;
   readonly regionBytes: number;
@@ -21,18 +23,9 @@ export const STORE_EVERY = 4;
 const LINE = 64;
 const SEED = 88172645463325252n;
 
-/** The lines accessed, one number after the other; the region is a power of two. */
+/** The lines accessed, one number after the other. */
 export function lineNumbers(program: Program): () => number {
-  const mask = program.regionBytes / LINE - 1;
-  let h = Number(SEED >> 32n);
-  let l = Number(SEED & 0xffff_ffffn);
-  return () => {
-    h ^= (h << 13) | (l >>> 19);
-    l ^= l << 13;
-    l ^= (l >>> 7) | (h << 25);
-    h ^= h >>> 7;
-    h ^= (h << 17) | (l >>> 15);
-    l ^= l << 17;
-    return l & mask;
-  };
+  const random = new Xorshift64(SEED);
+  const lines = program.regionBytes / LINE;
+  return () => random.below(lines);
 }
