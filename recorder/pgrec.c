@@ -454,6 +454,7 @@ static void start_recording(void)
             "{\"ram_mb\":%lu,\"fetch\":\"%s\",\"cr0\":\"%lx\",\"cr3\":\"%lx\",\"cr4\":\"%lx\",\"efer\":\"%"
             "lx\",\"meta\":\"%s\"}\n",
             ram_mb, fetch_page_mode ? "page" : "insn", env_cr[0], env_cr[3], env_cr[4], efer, meta);
+    fflush(out); /* whoever reads it knows that the window is open */
     load_idt();
     ev(EV_CR0);
     uv(last_cr0 = env_cr[0]);

@@ -315,7 +315,7 @@ describe.skipIf(!able)("a recording of a guest", () => {
     expect(run).toEqual({
       code: 1,
       stdout: "",
-      stderr: "nestwalk: the recording was not done after 1 s; --timeout gives it longer\n",
+      stderr: "nestwalk: nothing was recorded within 1 s; --timeout gives it longer\n",
     });
     const pid = Number(readFileSync(join(dir, "slow.pid"), "utf8"));
     expect(() => process.kill(pid, 0)).toThrow();

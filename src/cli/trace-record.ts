@@ -37,7 +37,6 @@ kernel. Needs apt-get install qemu-user gcc libc6-dev, or valgrind.
 
   -o, --output FILE    the trace to write (default ${DEFAULT_OUTPUT})
   --accesses N         end after N fetches, reads and writes (default 5M; --user: no end)
-  --timeout SECONDS    give up after so long (default ${TIMEOUT}; --user: never)
   -q, --quiet          no progress
 
 Of a guest
@@ -54,6 +53,7 @@ Of a guest
   --kernel FILE        the kernel to boot; "debian" downloads Debian's for virtual machines
                        (default: that of /boot, else Debian's)
   --kernel-args TEXT   further kernel arguments
+  --timeout SECONDS    give up when nothing is recorded by then (default ${TIMEOUT})
 
 Of a program (--user)
   --skip N             accesses before the recording begins
@@ -68,7 +68,6 @@ Examples
 const COMMON = {
   output: { type: "string", short: "o" },
   accesses: { type: "string" },
-  timeout: { type: "string" },
   quiet: { type: "boolean", short: "q" },
   user: { type: "boolean" },
 } as const satisfies OptionSpecs;
@@ -85,6 +84,7 @@ const GUEST = {
   cpu: { type: "string" },
   kernel: { type: "string" },
   "kernel-args": { type: "string" },
+  timeout: { type: "string" },
 } as const satisfies OptionSpecs;
 
 const PROGRAM = { skip: { type: "string" }, recorder: { type: "string" } } as const satisfies OptionSpecs;
@@ -183,7 +183,6 @@ function programOf(parsed: Parsed): (context: RecordContext) => Promise<Recordin
     skip: count(parsed, "skip", 0) ?? 0,
     accesses: count(parsed, "accesses", 1),
     by: recorder as ProgramRecorder | undefined,
-    timeout: count(parsed, "timeout", 1),
   };
   return (context) => recordProgram(options, context);
 }

@@ -28,7 +28,7 @@ export interface GuestOptions {
   kernel: string | undefined;
   /** No randomness: every run gives the same bytes. */
   deterministic: boolean;
-  /** Seconds after which the guest is given up. */
+  /** Seconds after which the guest is given up, if its window has not opened. */
   timeout: number;
 }
 

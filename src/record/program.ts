@@ -20,8 +20,6 @@ export interface ProgramOptions {
   accesses: number | undefined;
   /** Undefined for qemu, or lackey where qemu is not installed. */
   by: ProgramRecorder | undefined;
-  /** Seconds after which it is given up; undefined for never. */
-  timeout: number | undefined;
 }
 
 const QEMU: readonly Need[] = [
@@ -85,7 +83,7 @@ async function withQemu(
     { env, signal, trace: true, input: "own", outputs: "own" },
   );
   return recordedBy(child, {
-    ...common(argv, options),
+    ...common(argv),
     recorded: {
       ...origin(`uvrec, a TCG plugin for qemu-x86_64 ${version}`),
       missing: ["kernel accesses", "page tables", "processes that the program starts"],
@@ -106,7 +104,7 @@ async function withLackey(
     { env, signal, trace: true, input: "own", outputs: "own" },
   );
   const recording = await recordedBy(child, {
-    ...common(argv, options),
+    ...common(argv),
     from: "lackey",
     recorded: {
       ...origin("valgrind --tool=lackey"),
@@ -123,9 +121,9 @@ function origin(recorder: string) {
   return { recorder, tables: false, addresses: "virtual", pageSizes: "4k" } as const;
 }
 
-function common([program]: readonly string[], { timeout }: ProgramOptions) {
+function common([program]: readonly string[]) {
   return {
-    timeout,
+    timeout: undefined,
     allowTruncated: true,
     nothing: () => `nothing was recorded: ${program} did not run; see the lines above`,
     broke: () => `${program} broke off in the middle of the recording`,

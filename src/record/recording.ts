@@ -40,76 +40,70 @@ export interface RecordingOptions {
 
 /** The trace that a process writes to its descriptor 3, from its first byte on. Throws RecordError when there is none. */
 export async function recordedBy(child: Child, options: RecordingOptions): Promise<Recording> {
-  const { timeout, allowTruncated = false } = options;
-  let timedOut = false;
-  const clock =
-    timeout === undefined
-      ? undefined
-      : setTimeout(() => {
-          timedOut = true;
-          child.kill();
-        }, timeout * 1000);
-  const end = () => clearTimeout(clock);
-  const tooLong = () =>
-    new RecordError(`the recording was not done after ${timeout} s; --timeout gives it longer`);
   try {
     const parts = bytesOf(child);
-    const first = await parts.next();
-    if (first.done) {
-      await child.ended;
-      throw timedOut ? tooLong() : new RecordError(options.nothing());
-    }
+    const first = await firstOf(parts, child, options);
     async function* all(): AsyncGenerator<Uint8Array, void> {
-      yield first.value as Uint8Array;
+      yield first;
       yield* parts;
     }
+    const { allowTruncated = false, from } = options;
     const source = await openTrace(bytesOfStream("the recording", all()), {
       allowTruncated,
-      ...(options.from === undefined ? {} : { from: options.from }),
+      ...(from === undefined ? {} : { from }),
     });
-    const { header } = source;
-    const registers = header.recorded.registers;
-    const trace: TraceSource = {
-      format: source.format,
-      name: source.name,
-      header: {
-        ...header,
-        recorded: { ...options.recorded, ...(registers === undefined ? {} : { registers }) },
-      },
-      get truncated() {
-        return source.truncated;
-      },
-      sha256: () => source.sha256(),
-      async *records() {
-        try {
-          yield* source.records();
-        } catch (error) {
-          if (timedOut) throw tooLong();
-          if (error instanceof TraceError && error.kind === "truncated") {
-            await child.ended;
-            throw new RecordError(options.broke());
-          }
-          throw error;
-        }
-      },
-    };
     return {
-      trace,
-      async done() {
-        const ending = await child.ended;
-        end();
-        return options.remarks(ending, source.truncated !== undefined);
-      },
-      kill() {
-        end();
-        child.kill();
-      },
+      trace: described(source, child, options),
+      done: async () => options.remarks(await child.ended, source.truncated !== undefined),
+      kill: () => child.kill(),
     };
   } catch (error) {
-    end();
     child.kill();
     throw error;
   }
+}
+
+async function firstOf(
+  parts: AsyncGenerator<Uint8Array, void>,
+  child: Child,
+  { timeout, nothing }: RecordingOptions,
+): Promise<Uint8Array> {
+  let late = false;
+  const giveUp = () => {
+    late = true;
+    child.kill();
+  };
+  const clock = timeout === undefined ? undefined : setTimeout(giveUp, timeout * 1000);
+  const first = await parts.next().finally(() => clearTimeout(clock));
+  if (!first.done) return first.value;
+  await child.ended;
+  throw new RecordError(
+    late ? `nothing was recorded within ${timeout} s; --timeout gives it longer` : nothing(),
+  );
+}
+
+/** The same trace, with what the recorder knows of it. */
+function described(source: TraceSource, child: Child, { recorded, broke }: RecordingOptions): TraceSource {
+  const { header } = source;
+  const { registers } = header.recorded;
+  return {
+    format: source.format,
+    name: source.name,
+    header: { ...header, recorded: { ...recorded, ...(registers === undefined ? {} : { registers }) } },
+    get truncated() {
+      return source.truncated;
+    },
+    sha256: () => source.sha256(),
+    async *records() {
+      try {
+        yield* source.records();
+      } catch (error) {
+        if (!(error instanceof TraceError) || error.kind !== "truncated") throw error;
+        await child.ended;
+        throw new RecordError(broke());
+      }
+    },
+  };
 }
 
 /** What a process writes to its descriptor 3. Whoever reads no further ends the process. */
