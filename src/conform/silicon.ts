@@ -1,4 +1,3 @@
-import { parseArgs } from "node:util";
 import { UsageError } from "../cli/io.js";
 import { findPreset, type MachineConfig, resolveConfig } from "../config/index.js";
 import { ablations } from "./silicon/ablations.js";
@@ -6,6 +5,7 @@ import { columnHeader, compareColumn } from "./silicon/column.js";
 import { figureOf, type PlottedColumn, writeFigures } from "./silicon/figures.js";
 import { compareNative } from "./silicon/native.js";
 import { readTables } from "./silicon/tables.js";
+import { suiteArguments, Tally } from "./suite.js";
 
 const usage = `npm run conform -- silicon DIR [--cpu NAME] [--ablate NAME] [--set key.path=value] [--only PATTERN] [--every N] [--plots DIR]
 
@@ -16,13 +16,22 @@ costs what was measured, within 15 %. --ablate takes one mechanism away, and sho
 ${Object.keys(ablations).join(", ")}.
 `;
 
+const options = {
+  cpu: { type: "string", default: "zen5" },
+  ablate: { type: "string" },
+  set: { type: "string", multiple: true },
+  only: { type: "string" },
+  every: { type: "string", default: "1" },
+  plots: { type: "string", default: "build/silicon" },
+} as const;
+
 const percent = (x: number) => (100 * x).toFixed(1);
 
 export async function conformSilicon(
   args: readonly string[],
   write: (text: string) => void,
 ): Promise<number> {
-  const { values, positionals } = parse(args);
+  const { values, positionals } = suiteArguments(args, usage, options);
   if (values.help) {
     write(usage);
     return 0;
@@ -38,8 +47,7 @@ export async function conformSilicon(
   if (!(Number.isInteger(every) && every >= 1))
     throw new UsageError(`--every takes a whole number from 1, not "${values.every}"`);
   write(columnHeader());
-  let passed = 0;
-  let failed = 0;
+  const tally = new Tally();
   const means: number[] = [];
   const wholeMeans: number[] = [];
   const plotted = new Map<string, PlottedColumn[]>();
@@ -54,12 +62,12 @@ export async function conformSilicon(
     if (line.passed === undefined) continue;
     means.push(line.mean);
     if (line.wholeMean !== undefined) wholeMeans.push(line.wholeMean);
-    line.passed ? ++passed : ++failed;
+    tally.add(line.passed);
   }
   const native = await compareNative(folder, chosen, values.set ?? []);
   for (const line of native.lines) {
     write(`${line.text.trimEnd()}${line.passed === false ? "  FAILED" : ""}\n`);
-    if (line.passed !== undefined) line.passed ? ++passed : ++failed;
+    if (line.passed !== undefined) tally.add(line.passed);
   }
   if (columns.length === 0 && native.lines.length === 0)
     throw new UsageError(`${folder} has no table${pattern ? ` that ${values.only} matches` : ""}`);
@@ -76,28 +84,8 @@ export async function conformSilicon(
     write(
       `mean error of ${means.length} columns: ${average(means)} %${without(values.ablate, wholeMeans)}\n`,
     );
-  write(`${passed} passed, ${failed} failed\n`);
-  return failed === 0 ? 0 : 1;
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        cpu: { type: "string", default: "zen5" },
-        ablate: { type: "string" },
-        set: { type: "string", multiple: true },
-        only: { type: "string" },
-        every: { type: "string", default: "1" },
-        plots: { type: "string", default: "build/silicon" },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}\n${usage}`);
-  }
+  write(tally.line);
+  return tally.exitCode;
 }
 
 const average = (xs: readonly number[]) => percent(xs.reduce((a, b) => a + b) / xs.length);
@@ -117,7 +105,8 @@ function patternOf(text: string): RegExp {
 }
 
 function machine(cpu: string, ablate: string | undefined, set: readonly string[]): MachineConfig {
-  const without = ablate === undefined ? [] : ablations[ablate];
+  const without =
+    ablate === undefined ? [] : Object.hasOwn(ablations, ablate) ? ablations[ablate] : undefined;
   if (without === undefined)
     throw new UsageError(`no ablation "${ablate}": ${Object.keys(ablations).join(", ")}`);
   const format = findPreset(cpu).values.vendor.value === "intel" ? "ept" : "npt";
