@@ -44,6 +44,8 @@ export class Rig {
   private readonly drive: DriveExports;
   /** The image has been touched by the start-up code, so code and stack can be relied on. */
   private started = false;
+  /** Line of the trace that is replayed. */
+  private line = 0;
 
   constructor(options: RigOptions) {
     const { core, drive } = buildMachine(options);
@@ -76,7 +78,8 @@ export class Rig {
       this.drive.driveExit(IO);
       ++ioExits;
     };
-    for (const line of text.split("\n")) {
+    for (const [i, line] of text.split("\n").entries()) {
+      this.line = i + 1;
       const [event, a = "", b = "", c = ""] = line.split(" ");
       if (event === undefined || event === "" || event === "#") continue;
       if (event === "BEGIN") {
@@ -118,7 +121,7 @@ export class Rig {
       case "FR":
       case "FW":
         if (this.access(event === "FR" ? READ : WRITE, low, high) !== GUEST_FAULT)
-          throw new Error(`${event} ${a} raised no page fault`);
+          throw new Error(`line ${this.line}: ${event} ${a} raised no page fault`);
         break;
       case "PTEW":
         this.store(low, high, ...halves(b), c === "" ? [WINDOW_LOW + low, TOP] : halves(c));
@@ -147,7 +150,7 @@ export class Rig {
       case "IRET":
         break;
       default:
-        throw new Error(`unknown event ${event}`);
+        throw new Error(`line ${this.line}: unknown event "${event}"`);
     }
   }
 
@@ -164,7 +167,7 @@ export class Rig {
       const result = this.drive.driveAttempt(low, high, kind);
       if (result !== RETRY) return result;
     }
-    throw new Error(`an access to ${high.toString(16)}:${low.toString(16)} never ends`);
+    throw new Error(`line ${this.line}: an access to ${high.toString(16)}:${low.toString(16)} never ends`);
   }
 
   private store(
@@ -174,7 +177,8 @@ export class Rig {
     high: number,
     [vaLow, vaHigh]: readonly [number, number],
   ): void {
-    if (this.attempts(WRITE, vaLow, vaHigh) === GUEST_FAULT) throw new Error("a store faulted");
+    if (this.attempts(WRITE, vaLow, vaHigh) === GUEST_FAULT)
+      throw new Error(`line ${this.line}: the store faulted`);
     this.drive.driveStoreEntry(gpaLow, gpaHigh, low, high);
   }
 
@@ -194,6 +198,6 @@ export class Rig {
     for (let i = 0; i < MOST_ATTEMPTS; ++i) {
       if (this.drive.driveAttempt(low, TOP, kind) === DONE) return;
     }
-    throw new Error("the guest's own code or stack cannot be mapped");
+    throw new Error(`line ${this.line}: the guest's own code or stack cannot be mapped`);
   }
 }
