@@ -43,23 +43,28 @@ function isEstimate(source: string): boolean {
   return source.startsWith("estimate");
 }
 
-/** Numbers of a preset with a published source, and all of them. */
-export function sourcedNumbers(preset: Preset): { published: number; all: number } {
+/** Numbers of a preset with a published source, those fitted to measured curves, and all of them. */
+export function sourcedNumbers(preset: Preset): { published: number; fitted: number; all: number } {
   const numbers = citedRows(preset).filter(
     (row) => typeof row.value === "number" && !row.source.startsWith("unused"),
   );
-  return { published: numbers.filter((row) => !isEstimate(row.source)).length, all: numbers.length };
+  return {
+    published: numbers.filter((row) => !isEstimate(row.source)).length,
+    fitted: numbers.filter((row) => row.source.startsWith("estimate: fitted")).length,
+    all: numbers.length,
+  };
 }
 
 function overview(): Row[] {
   const width = Math.max(...presets.map((p) => p.name.length)) + 2;
   return [
     ...presets.map((p) => {
-      const { published, all } = sourcedNumbers(p);
+      const { published, fitted, all } = sourcedNumbers(p);
+      const fits = fitted > 0 ? `, ${fitted} fitted to measured curves` : "";
       const standard = p === defaultPreset ? ", the default" : "";
       return {
         left: p.name.padEnd(width),
-        text: `${p.title}: ${published} of ${all} numbers published${standard}`,
+        text: `${p.title}: ${published} of ${all} numbers published${fits}${standard}`,
       };
     }),
     { left: "", text: "" },

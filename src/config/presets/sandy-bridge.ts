@@ -3,6 +3,8 @@ import { AGESEN, exitCosts } from "./exits.js";
 import { hashedSlices, intelWalkCaches, referencesOnly } from "./intel.js";
 
 const AGILE = "Gandhi et al., Agile Paging, ISCA 2016, the machine of table IV: Xeon E5-2430";
+const LATENCY =
+  "The Tech Report, Core i7-3960X review (Sandy Bridge-E), measured cycles of L1, L2 and L3: 4, 12, 30";
 const MEMORY = "estimate: from memory of Sandy Bridge-EN; the paper does not give it";
 
 export const sandyBridge: Preset = {
@@ -36,12 +38,12 @@ export const sandyBridge: Preset = {
     clock: { walkers: cite(1, "estimate: two walkers came with Skylake") },
     walk: { baseCycles: cite(0, "estimate: not measured"), ...referencesOnly() },
     caches: {
-      l1: cacheLevel(cite(32 << 10, MEMORY), cite(8, MEMORY), cite(4, MEMORY)),
-      l2: cacheLevel(cite(256 << 10, MEMORY), cite(8, MEMORY), cite(12, MEMORY)),
+      l1: cacheLevel(cite(32 << 10, MEMORY), cite(8, MEMORY), cite(4, LATENCY)),
+      l2: cacheLevel(cite(256 << 10, MEMORY), cite(8, MEMORY), cite(12, LATENCY)),
       l3: cacheLevel(
         cite(16 << 20, "estimate: a power of two near the 15 MB of the E5-2430"),
         cite(16, "estimate: gives a power-of-two number of sets"),
-        cite(30, MEMORY),
+        cite(30, LATENCY),
         { hashMask: hashedSlices("estimate: slices are hashed, as seen on Skylake-SP") },
       ),
       l1i: instructionCache(MEMORY),
