@@ -9,7 +9,8 @@ const TRACES = ["bar", "box", "heatmap", "histogram"];
 
 /**
  * The module `virtual:plotly-slices`: the part of plotly's bundle that the figures need, taken apart so that it can be
- * started piece by piece. Evaluated at once, the bundle keeps a page from answering for a third of a second.
+ * started piece by piece, and that draws piece by piece. Evaluated at once, the bundle keeps a page from answering for a
+ * third of a second.
  *
  * Its export `slices` is a list of functions, to be called one after the other; the last one gives the library.
  */
@@ -31,6 +32,16 @@ const END = "  return require_index();\n})();";
 const MODULE = /^ {2}var (require_\w+) = __commonJS\(\{\s*"([^"]+)"/gm;
 const LAZY = /^ {2}var \w+ = (?=__(?:commonJS|esm)\(\{)/gm;
 
+/** Where the steps of a drawing are called one after the other; each may be asynchronous. */
+const DRAWING = "plotDone = Lib.syncOrAsync(seq, gd3)";
+const PACED = "plotDone = Lib.syncOrAsync(seq.flatMap((step) => [step, betweenSteps]), gd3)";
+/** Lets the browser answer the user between two steps when it has been some milliseconds since it could. */
+const BETWEEN = `let answered = 0;
+const betweenSteps = () => performance.now() - answered < 8 ? undefined : new Promise((resolve) => setTimeout(() => {
+  answered = performance.now();
+  resolve();
+}));`;
+
 /**
  * The bundle's text as a module of its own. Its parts are declared free of side effects, so that a bundler leaves out
  * what no slice needs. Throws an error where plotly is no longer bundled like this.
@@ -41,6 +52,8 @@ export function sliced(bundle: string): string {
   if (from < 0 || to < 0)
     throw new Error("plotly.js-dist is no longer bundled as page/plotly-slices.ts expects");
   const body = bundle.slice(from + START.length, to);
+  if (!body.includes(DRAWING))
+    throw new Error(`plotly.js-dist no longer says ${DRAWING}, as page/plotly-slices.ts expects`);
   const modules = modulesOf(body);
   const byPath = (path: string): string => {
     const found = modules.find((module) => module.path === path);
@@ -53,7 +66,8 @@ export function sliced(bundle: string): string {
   return [
     bundle.slice(0, bundle.indexOf("*/") + 2).replace("/**", "/*!"),
     ...(bundle.slice(to).match(/\/\*![\s\S]*?\*\//g) ?? []),
-    body.replace(LAZY, "$&/* @__PURE__ */ "),
+    BETWEEN,
+    body.replace(LAZY, "$&/* @__PURE__ */ ").replaceAll(DRAWING, PACED),
     `const last = () => { const plotly = ${core}(); plotly.register([${traces.map((name) => `${name}()`)}]); return plotly; };`,
     `export const slices = [${slices.join(", ")}, last];`,
   ].join("\n");

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { compare, resolveConfig } from "../src/index.js";
+import { compare, explainTrace, resolveConfig } from "../src/index.js";
 import { openFile } from "../src/node/files.js";
 import { openTrace } from "../src/trace/index.js";
 import { axeSerious, describeInChromium, type Opened, openLocal } from "./browser/chromium.js";
@@ -53,6 +53,26 @@ describeInChromium("the notebooks", (browser) => {
     await page.getByLabel("2 MiB").check();
     await expect.poll(verdict, { timeout: 30_000 }).not.toBe(before);
     await drawn(opened, 5);
+    await faultless(opened);
+  });
+
+  it("take a walk of a recorded guest apart", async () => {
+    const opened = await open("anatomy");
+    const { page } = opened;
+    await drawn(opened, 2);
+    const trace = await openTrace(await openFile(join(root, "traces/pcid.nwt")));
+    const config = resolveConfig({ set: ["technique=nested", "format=ept"] });
+    const walks = await explainTrace(trace, config, { at: 1, next: "walk", count: 12 });
+    const most = Math.max(...walks.map(({ totals }) => totals.references));
+    expect(await page.textContent(".stepper .outcome")).toContain(`${most} references`);
+    await page.click("[aria-label='Last step']");
+    const longest = walks.find(({ totals }) => totals.references === most)!;
+    expect(await page.locator(".walk-grid .lit").count()).toBe(longest.walks.at(-1)!.references);
+    await page.getByLabel("none").check();
+    await page.waitForFunction((before) => {
+      const text = document.querySelector(".stepper .outcome")?.textContent ?? "";
+      return Number(/(\d+) references/.exec(text)?.[1]) > before;
+    }, most);
     await faultless(opened);
   });
 

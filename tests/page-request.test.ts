@@ -103,5 +103,8 @@ describe("plotly in slices", () => {
     expect(() => sliced(bundle.replace('"lib/heatmap.js"', '"lib/hotmap.js"'))).toThrow(
       "plotly.js-dist holds no lib/heatmap.js",
     );
+    expect(() => sliced(bundle.replaceAll("plotDone = Lib", "done = Lib"))).toThrow(
+      "no longer says plotDone",
+    );
   });
 });

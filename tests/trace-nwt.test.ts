@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
@@ -252,4 +253,20 @@ test("without Node's modules, as in a browser, everything reads the same", async
     builtin.mockRestore();
     vi.resetModules();
   }
+});
+
+test("the digest of the record stream is at hand once the stream has been read, whole or as far as it goes", async () => {
+  const stream = smallStream(2000);
+  const file = await nwtFile(stream, 16_384);
+  const whole = (await openTrace(bytesInMemory("a.nwt", file))) as NwtSource;
+  expect(() => whole.hashedStream()).toThrow("has not been read to its end");
+  await collect(whole.records());
+  expect(whole.hashedStream()).toBe(createHash("sha256").update(stream).digest("hex"));
+  const cut = (await openTrace(bytesInMemory("b.nwt", file.subarray(0, file.length >> 1)), {
+    allowTruncated: true,
+  })) as NwtSource;
+  const part = await collect(cut.records());
+  expect(part.length).toBeGreaterThan(0);
+  expect(part.length).toBeLessThan(stream.length);
+  expect(cut.hashedStream()).toBe(createHash("sha256").update(part).digest("hex"));
 });

@@ -6,6 +6,7 @@ import { Cancelled, type Work } from "./engine/work.js";
 import { accessesOf, facts } from "./facts.js";
 import { fetchGuest, type Guest } from "./gallery.js";
 import { showIntro } from "./intro.js";
+import { plotly } from "./plotly.js";
 import { ProgressView } from "./progress.js";
 import { askedOf, machinesOf, openOptionsOf, type Request } from "./request.js";
 import { showResult } from "./result/index.js";
@@ -31,6 +32,9 @@ showIntro(byId("intro"), (name) => {
   chooseGuest(name);
   void start();
 });
+
+/* Before there is a result to draw, while nobody waits. */
+if ("requestIdleCallback" in globalThis) requestIdleCallback(() => void plotly());
 
 function takeFile(file: File): void {
   choose(file.name, async () => file);

@@ -11,7 +11,7 @@ let library: Promise<Plotly> | undefined;
 
 /** Plotly, loaded and started in small steps the first time that it is wanted. */
 export function plotly(): Promise<Plotly> {
-  library ??= start();
+  library ??= start().then(warmed);
   return library;
 }
 
@@ -26,6 +26,27 @@ async function start(): Promise<Plotly> {
     since = performance.now();
   }
   return last as Plotly;
+}
+
+/** Draws nothing, and then little: what both need is then compiled, a part in each task. */
+async function warmed(library: Plotly): Promise<Plotly> {
+  const bars = {
+    type: "bar",
+    orientation: "h",
+    x: [1, 2],
+    y: ["a", "b"],
+    marker: { pattern: { shape: "/" } },
+  };
+  const place = document.createElement("div");
+  place.className = "visually-hidden";
+  document.body.append(place);
+  for (const data of [[], [bars]]) {
+    await breath();
+    await library.react(place, data, { width: 300, height: 300 }, { staticPlot: true });
+  }
+  library.purge(place);
+  place.remove();
+  return library;
 }
 
 /** Lets the browser do what waits: input, drawing. */

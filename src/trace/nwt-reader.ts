@@ -37,6 +37,7 @@ export class NwtSource implements TraceSource {
   readonly format = "nwt";
   readonly name: string;
   truncated: Truncation | undefined;
+  #hashed: string | undefined;
 
   private constructor(
     readonly header: TraceHeader,
@@ -81,6 +82,7 @@ export class NwtSource implements TraceSource {
       if (failure instanceof TraceError && failure.kind === "truncated" && this.options.allowTruncated) {
         this.truncated = { offset: failure.offset ?? pass.fileBytes, events: walk.events };
       } else if (failure) throw failure;
+      this.#hashed = walk.streamSha256;
     } finally {
       await pass.content.close();
       this.input.passed(pass);
@@ -89,6 +91,11 @@ export class NwtSource implements TraceSource {
 
   sha256(): Promise<string> {
     return this.input.sha256();
+  }
+
+  hashedStream(): string {
+    if (this.#hashed === undefined) throw new RangeError(`${this.name} has not been read to its end`);
+    return this.#hashed;
   }
 
   /** SHA-256 of the record stream in hexadecimal, from the trailer; undefined without random access. */
@@ -157,6 +164,13 @@ class Walk {
   #streamBytes = 0;
   #index: IndexEntry[] = [];
   #hasher = sha256();
+  #streamSha256: string | undefined;
+
+  /** Of the chunks that have been read, in hexadecimal; none can follow. */
+  get streamSha256(): string {
+    this.#streamSha256 ??= toHex(this.#hasher.digest());
+    return this.#streamSha256;
+  }
 
   constructor(
     readonly input: TraceInput,
@@ -228,7 +242,7 @@ class Walk {
       tail.streamBytes === this.#streamBytes &&
       tail.chunks === this.#index.length &&
       tail.indexOffset === indexOffset &&
-      toHex(tail.streamSha256) === toHex(this.#hasher.digest());
+      toHex(tail.streamSha256) === this.streamSha256;
     if (!same) throw corruptNwt(name, "the totals do not match the chunks", offset, this.events);
     const end = content.offset;
     if ((await this.#take(1)).length > 0) throw corruptNwt(name, "data follows the end", end, this.events);

@@ -71,6 +71,11 @@ export interface TraceSource {
    * before it. May be called again unless the bytes came from a pipe.
    */
   records(): AsyncIterable<Uint8Array>;
+  /**
+   * SHA-256 of the record stream, in hexadecimal, once records() has come to its end: for formats that hash it to verify
+   * it, so that nobody else has to.
+   */
+  hashedStream?(): string;
   /** Set once records() has ended early on a truncated file that was allowed to be. */
   readonly truncated: Truncation | undefined;
   /**

@@ -2,6 +2,7 @@ import type { Result } from "nestwalk";
 import { el } from "../dom.js";
 import type { TraceFile } from "../engine/messages.js";
 import { termList } from "../intro.js";
+import { breath } from "../plotly.js";
 import type { Request } from "../request.js";
 import { walks } from "../walks/index.js";
 import { downloads } from "./downloads.js";
@@ -17,19 +18,17 @@ export interface Shown {
 
 let figures: FigureList | undefined;
 
-/** Puts a result on the page; done when every figure is drawn. */
+/** Puts a result on the page, a part in each task; done when every figure is drawn. */
 export async function showResult(box: HTMLElement, shown: Shown): Promise<void> {
   figures?.close();
   const drawn = el("section", { class: "figures", "aria-label": "Figures" });
-  box.replaceChildren(
-    summary(shown),
-    downloads(shown),
-    drawn,
-    comparison(shown.result),
-    walks(shown),
-    termList(),
-  );
+  box.replaceChildren(summary(shown), downloads(shown), drawn);
   box.hidden = false;
+  await breath();
   figures = new FigureList(drawn, shown.result);
+  await breath();
+  box.append(comparison(shown.result));
+  await breath();
+  box.append(walks(shown), termList());
   await figures.draw();
 }

@@ -1,0 +1,13 @@
+import type { Explanation } from "nestwalk";
+import { Stepper } from "../../page/src/walks/stepper.js";
+import "../../page/src/style/walks.css";
+import "./steps.css";
+
+/** An explained access to be gone through step by step, as on the page. */
+export function steps(explanation: Explanation): HTMLElement {
+  const { technique, format } = explanation.state;
+  const box = document.createElement("div");
+  box.className = `page technique ${technique === "nested" ? format : technique}`;
+  box.append(new Stepper(explanation).element);
+  return box;
+}
