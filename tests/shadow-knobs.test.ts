@@ -98,12 +98,33 @@ it("the older nested MMU installs neighbours together, as the TDP MMU does not",
   expect(figure(legacy, "mmu_cache_miss")).toBeGreaterThan(0);
 });
 
+it("the older direct tables install groups of 8 in either format", () => {
+  const faults = (parameters: Parameters) => {
+    const g = new KernelGuest({ technique: NESTED, ...parameters });
+    const { pml4, pt } = g.space();
+    for (let i = 0; i < 64; ++i) g.store(pt, i, page(i) | P | 2n | A | D);
+    g.cr3(pml4);
+    return g.moved(() => {
+      for (let i = 0; i < 64; ++i) expect(g.read(at(0, 0, 0, i))).toBe(page(i));
+    });
+  };
+  for (const hostFormat of [0, 1]) {
+    expect(faults({ hostFormat })).toMatchObject({ pf_fixed: 64, pages_4k: 64 });
+    expect(faults({ hostFormat, tdpLegacy: 1 })).toMatchObject({
+      pf_fixed: 8,
+      pages_4k: 64,
+      set_spte_L1: 64,
+    });
+  }
+});
+
 it("a dirty log protects every page until its first write, under each technique", () => {
   for (const parameters of [
     {},
     { technique: NESTED },
     { technique: NESTED, tdpLegacy: 1 },
     { technique: NESTED, hostFormat: 0 },
+    { technique: NESTED, hostFormat: 0, tdpLegacy: 1 },
   ]) {
     const g = new KernelGuest(parameters);
     const { pml4, pt } = g.space();

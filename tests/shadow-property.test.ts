@@ -55,6 +55,12 @@ const cases: Record<string, Parameters> = {
   "nested in NPT": { technique: NESTED },
   "nested in EPT": { technique: NESTED, hostFormat: 0, hostPageShift: 21 },
   "nested in direct shadow pages": { technique: NESTED, tdpLegacy: 1, hostPageShift: 21 },
+  "nested in direct shadow pages of EPT": {
+    technique: NESTED,
+    tdpLegacy: 1,
+    hostFormat: 0,
+    hostPageShift: 21,
+  },
 };
 
 describe.each(Object.entries(cases))("%s", (_, parameters) => {

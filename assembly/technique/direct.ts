@@ -6,7 +6,7 @@ import { descend } from "./shadow/link";
 import { configurePrefetch, prefetch } from "./shadow/prefetch";
 import { roleOf } from "./shadow/role";
 import { childOf, NONE, ShadowPage, slotOf } from "./shadow/shadow-page";
-import { ACCESS_ALL, isLeaf, isPresent } from "./shadow/spte";
+import { ACCESS_ALL, configureDirectEntries, isLeaf, isPresent } from "./shadow/spte";
 import { configureUnsync } from "./shadow/unsync";
 import { commitZaps, prepareZap } from "./shadow/zap";
 
@@ -20,6 +20,7 @@ let root: ShadowPage = NONE;
 export function startDirect(levels: u32): u64 {
   /* A two-dimensional walk needs so many pages at once that fewer would never let it end. */
   configureCache(FEWEST);
+  configureDirectEntries();
   configurePrefetch();
   configureUnsync();
   return loadDirect(levels);

@@ -14,7 +14,6 @@ import {
 } from "../hypervisor/host-page";
 import {
   configureSecondStage,
-  FORMAT_EPT,
   mapDevice,
   mapGuestPage,
   newSecondStage,
@@ -56,7 +55,7 @@ import { restoreWrites } from "./shadow/rmap";
  * Page faults, CR3 and INVLPG stay in the guest; what exits is a second stage without a mapping.
  */
 
-/** The tables are direct shadow pages, as KVM built them before its TDP MMU. Of NPT only. */
+/** The tables are direct shadow pages, as KVM built them before its TDP MMU. */
 let legacy = false;
 /** Linux 6.12 traces a fast fault by all 64 bits of its error code, 6.1 by 32. */
 let keysFastFaultsWhole = false;
@@ -68,7 +67,7 @@ export function startNested(): void {
   guest.psc = guestPsc;
   host.psc = hostPsc;
   setHardware(guest, registers);
-  legacy = parameter(Parameter.tdpLegacy) !== 0 && parameter(Parameter.hostFormat) !== FORMAT_EPT;
+  legacy = parameter(Parameter.tdpLegacy) !== 0;
   keysFastFaultsWhole = parameter(Parameter.shadowKernel) >= 612;
   configureSecondStage();
   useRoot(legacy ? startDirect(parameter(Parameter.hostLevels)) : newSecondStage());

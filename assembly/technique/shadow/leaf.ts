@@ -1,10 +1,10 @@
 import { requestFlush } from "../../hypervisor/flush";
 import { Tracepoint, traceLevel } from "../../tracepoints";
-import { DIRTY, FRAME, WRITABLE } from "../../x86/entries";
+import { FRAME, WRITABLE } from "../../x86/entries";
 import { RIGHT_WRITE } from "../../x86/rights";
 import { dropLeaf, dropMappings, RMAP_LONGEST, rmapAdd } from "./rmap";
 import { ShadowPage } from "./shadow-page";
-import { isLeaf, isPresent, leafEntry, losesRights, MMU_WRITABLE } from "./spte";
+import { dirtyBit, isLeaf, isPresent, leafEntry, losesRights, mmuWritableBit } from "./spte";
 import { tryUnsync } from "./unsync";
 import { clearSlot } from "./zap";
 
@@ -40,14 +40,14 @@ function makeLeaf(
   tableProtected = false;
   const spte = leafEntry(access, level, hfn, asker === Asker.fault, hostWritable);
   if (!hostWritable || (access & RIGHT_WRITE) === 0) return spte;
-  const writable = spte | WRITABLE | MMU_WRITABLE;
+  const writable = spte | WRITABLE | mmuWritableBit;
   /* It was writable: whether the page is a table was decided then. The dirty flag is left to the hardware. */
   if (isPresent(old) && isLeaf(old, level) && (old & WRITABLE) !== 0) return writable;
   if (!tryUnsync(gfn, asker !== Asker.sync, asker === Asker.prefetch)) {
     tableProtected = true;
     return spte;
   }
-  return writable | DIRTY;
+  return writable | dirtyBit;
 }
 
 /** Replaces a leaf that maps the same page; returns whether that asks for a flush. */

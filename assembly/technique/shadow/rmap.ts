@@ -3,7 +3,7 @@ import { newMap64 } from "../../memory/map64";
 import { WRITABLE } from "../../x86/entries";
 import { listAdd, listAt, listLength, listRemove } from "./list";
 import { pageAt, placeOf, ShadowPage, slotAt } from "./shadow-page";
-import { MMU_WRITABLE } from "./spte";
+import { mmuWritableBit } from "./spte";
 
 /** For every guest page, the leaves that map it, by the size of the leaf. KVM: `kvm_rmap_head`. */
 const lists = newMap64(1 << 12);
@@ -42,10 +42,10 @@ export function dropLeaf(page: ShadowPage, slot: u32): void {
 
 /**
  * Makes every mapping of a guest page read-only; returns whether one was writable. A leaf stays restorable
- * (`MMU_WRITABLE`) when it is only the dirty log that protects it. KVM: `kvm_mmu_slot_gfn_write_protect`.
+ * (`mmuWritableBit`) when it is only the dirty log that protects it. KVM: `kvm_mmu_slot_gfn_write_protect`.
  */
 export function writeProtect(gfn: u64, restorable: bool = false): bool {
-  const clear = restorable ? WRITABLE : WRITABLE | MMU_WRITABLE;
+  const clear = restorable ? WRITABLE : WRITABLE | mmuWritableBit;
   let changed = false;
   for (let level: u32 = 1; level <= LEVELS; ++level) {
     const head = lists.get(keyOf(gfn, level));
@@ -69,7 +69,7 @@ export function restoreWrites(gfn: u64): bool {
     const place = listAt(head, i - 1);
     const page = pageAt(place);
     const spte = page.spte(slotAt(place));
-    if ((spte & MMU_WRITABLE) === 0) continue;
+    if ((spte & mmuWritableBit) === 0) continue;
     page.setSpte(slotAt(place), spte | WRITABLE);
     any = true;
   }

@@ -5,7 +5,7 @@ import { remakeLeaf } from "./leaf";
 import { excessOutOfSync, someOutOfSync } from "./out-of-sync";
 import { writeProtect } from "./rmap";
 import { ShadowPage } from "./shadow-page";
-import { deviceEntry, deviceFrame, HOST_WRITABLE, isDeviceEntry } from "./spte";
+import { deviceEntry, deviceFrame, hostWritableBit, isDeviceEntry } from "./spte";
 import { clearPath, collectUnsync, markSynced, nextUnsync } from "./unsync";
 import { clearSlot } from "./zap";
 
@@ -40,7 +40,7 @@ export function syncEntry(page: ShadowPage, slot: u32): bool {
   }
   if (!remakesAll && access === page.accessAt(slot)) return false;
   page.setOrigin(slot, gfn, access);
-  return remakeLeaf(page, slot, access, (spte & HOST_WRITABLE) !== 0);
+  return remakeLeaf(page, slot, access, (spte & hostWritableBit) !== 0);
 }
 
 /** Brings every entry of a level-1 page up to date; empty slots stay empty. Returns whether that asks for a flush. */
