@@ -256,7 +256,10 @@ describe.skipIf(!able)("a recording of a guest", () => {
     nestwalk(["trace", "record", "--kernel", kernel, "-o", output, ...more, "--", "ls | nosuch"], { env });
 
   it("is what the plugin gave, with where it is from", async () => {
-    const env = machine("good", `cat ${stream} >&3; echo "/init: 7: nosuch: not found" > $console`);
+    const env = machine(
+      "good",
+      `cat ${stream} >&3; printf "SeaBIOS\\033c\\033[2J/init: 7: nosuch: not found\\r\\n" > $console`,
+    );
     const output = join(dir, "good.nwt");
     const run = await record(
       env,

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { cacheFolder, compiled } from "./cache.js";
 import { Child, lastWords, run } from "./child.js";
 import { RecordError } from "./error.js";
@@ -70,7 +71,7 @@ export async function recordGuest(options: GuestOptions, context: RecordContext)
   const initrd = await makeInitramfs({ commands, prepare, programs, mark }, work, env, signal);
   const { cpu, kernelArguments } = machine(options);
   const consoleFile = join(work, "console");
-  const console = () => (existsSync(consoleFile) ? readFileSync(consoleFile, "utf8") : "");
+  const console = () => plainText(existsSync(consoleFile) ? readFileSync(consoleFile, "utf8") : "");
   say(`booting Linux ${kernel.version} in QEMU ${qemu}`);
   const child = new Child(
     "qemu-system-x86_64",
@@ -147,10 +148,15 @@ async function hostName(): Promise<string> {
   return /^PRETTY_NAME="?([^"\n]+)/m.exec(text)?.[1] ?? "an unnamed Linux";
 }
 
+/** What a console shows, without what moves its cursor; what cleared the screen begins a line. */
+function plainText(text: string): string {
+  return stripVTControlCharacters(text.replaceAll("\r", "").replaceAll("\x1bc", "\n"));
+}
+
 /** What the guest's console says that the user should know. */
 function remarks(console: string): string[] {
   const absent = new Set<string>();
-  for (const [, name] of console.matchAll(/^(?:\S*: )?(?:\d+: )?(\S+): not found\r?$/gm)) absent.add(name!);
+  for (const [, name] of console.matchAll(/: (\S+): not found$/gm)) absent.add(name!);
   if (absent.size === 0) return [];
   return [
     `the guest has no program ${[...absent].join(", ")}; --programs copies it in, if it is installed here`,
