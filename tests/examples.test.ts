@@ -26,8 +26,8 @@ describe("the commands in the examples' pages", () => {
     const { status, lines, stderr } = shell(command!);
     expect([status, stderr]).toEqual([0, ""]);
     expect(lines).toHaveLength(7);
-    for (const line of lines.slice(0, 5)) expect(line).toContain(" instructions, 96 exceptions; ");
-    expect(lines[0]).toMatch(/^native +halted .*; 245 walks, 601 references, 0 exits$/);
+    for (const line of lines.slice(0, 5)) expect(line).toContain(" instructions, 98 exceptions; ");
+    expect(lines[0]).toMatch(/^native +halted .*; 249 walks, 611 references, 0 exits$/);
     expect(lines[6]).toBe("a changed entry showed 29 before INVLPG and 739 after");
   });
 

@@ -19,6 +19,7 @@ const names = [
   "faults",
   "userInterrupts",
   "features",
+  "keySum",
   "finished",
 ] as const;
 
