@@ -21,6 +21,8 @@ export interface Walk {
 /** What the MMU says about a walk that v86 has begun. */
 interface Expected extends Walk {
   access: number;
+  /** Offset of its page in v86's memory. */
+  offset: number;
   kind: number;
   rights: number;
   /** The MMU walked before v86 did: at every other walk, so that each must set the flags that the other does. */
@@ -57,7 +59,6 @@ export class Comparison implements Hooks {
 
   walkBegins(address: number, write: number, user: number, _jit: number, effects: number): void {
     this.#followRegisters();
-    this.#announceStores();
     const mmu = this.#mmu;
     const access = (write ? Access.write : Access.read) | (user ? Access.user : 0);
     const status = mmu.probe(address >>> 0, 0, access);
@@ -66,6 +67,7 @@ export class Comparison implements Hooks {
       write: write !== 0,
       user: user !== 0,
       access,
+      offset: mmu.offset - (mmu.offset % 4096),
       kind: mmu.kind,
       rights: mmu.rights,
       first: this.walks.length % 2 === 0,
@@ -88,7 +90,7 @@ export class Comparison implements Hooks {
 
   walkEnds(entry: number): void {
     const expected = this.#open.pop()!;
-    const { address, write, found, kind, rights } = expected;
+    const { address, write, found, offset, kind, rights } = expected;
     if (entry === 0) {
       if (found) this.#say(expected, "v86 faults, the MMU does not");
       return;
@@ -98,9 +100,11 @@ export class Comparison implements Hooks {
       return;
     }
     const page = address & ~0xfff;
-    const physical = (((entry ^ page) & ~0xfff) - this.#host.ramBase) >>> 0;
+    const itsOffset = ((entry ^ page) & ~0xfff) >>> 0;
+    const physical = itsOffset - this.#host.ramBase;
     const agree =
       physical === found.physical &&
+      (itsOffset === offset || kind !== Kind.ram) &&
       ((entry & Entry.noUser) === 0) === found.forUser &&
       ((entry & Entry.global) !== 0) === found.global &&
       ((entry & Entry.mapped) === 0) === (kind === Kind.ram) &&
@@ -157,16 +161,5 @@ export class Comparison implements Hooks {
     if (before.cr4 !== now.cr4) this.#mmu.setCr4(now.cr4);
     if (before.cr3 !== now.cr3) this.#mmu.setCr3(now.cr3);
     if (before.cr0 !== now.cr0 && !off) this.#mmu.setCr0(now.cr0);
-  }
-
-  /** v86 stores without telling: tables that look different now were written to. */
-  #announceStores(): void {
-    if (this.#tablesAre(this.#tables)) return;
-    const now = this.#tablesNow();
-    for (let at = 0; at < now.length; at += 8) {
-      if (Buffer.compare(this.#tables.subarray(at, at + 8), now.subarray(at, at + 8)) !== 0)
-        this.#mmu.stored(TABLES.first + at, 8);
-    }
-    this.#tables = now.slice();
   }
 }

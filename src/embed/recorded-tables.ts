@@ -51,10 +51,23 @@ export class RecordedTables {
     return { levels: 2, entryBytes: 4, root: Number(cr3 & 0xffff_f000n), pse: (cr4 & CR4_PSE) !== 0n };
   }
 
-  /** A register was loaded: tables that are reachable now are told. */
+  /** A register was loaded: tables that are reachable now are told, and a root that was changed behind the MMU's back. */
   reach(): void {
     const mode = this.#mode();
-    if (mode.levels > 0) this.#tell(mode, mode.root, mode.levels);
+    if (mode.levels === 0) return;
+    const root = this.#known.get(Math.floor(mode.root / 4096));
+    if (root !== undefined && this.#differs(mode, mode.root, root.words)) this.#forget(mode.root);
+    this.#tell(mode, mode.root, mode.levels);
+  }
+
+  /** Whether a table holds something else than was told, but for flags that the CPU sets. */
+  #differs(mode: Mode, table: number, words: BigUint64Array): boolean {
+    const flags = mode.entryBytes === 8 ? FLAGS : TWO_FLAGS;
+    const first = table - (table % 4096);
+    return words.some((word, i) => ((word ^ this.mmu.peek(first + 8 * i)) & ~flags) !== 0n);
+  }
+  #forget(table: number): void {
+    this.#known.delete(Math.floor(table / 4096));
   }
 
   #tell(mode: Mode, table: number, level: number): void {
@@ -100,27 +113,27 @@ export class RecordedTables {
     if (mode.levels > 0) this.#tellBelow(mode, value, its.level);
   }
 
-  /** A walk of `va` was made: what it met that the trace does not have, as memory that nobody stored to through the MMU. */
+  /**
+   * A walk of `va` was made: what it met that the trace does not have, as memory that nobody stored to through the MMU. A
+   * table that changed so is told anew as a whole: no hypervisor saw a store. PAE's level 3 is left, since only a load of
+   * CR3 reads it.
+   */
   check(va: bigint): void {
     const mode = this.#mode();
     if (mode.levels === 0) return;
     const bits = mode.entryBytes === 8 ? 9n : 10n;
     let table = mode.root;
     for (let level = mode.levels; level >= 1; --level) {
-      this.#tell(mode, table, level);
-      const index =
-        (va >> (12n + bits * BigInt(level - 1))) &
-        (level === 3 && mode.levels === 3 ? 3n : (1n << bits) - 1n);
+      const pdpt = mode.levels === 3 && level === 3;
+      const index = (va >> (12n + bits * BigInt(level - 1))) & (pdpt ? 3n : (1n << bits) - 1n);
       const at = table + Number(index) * mode.entryBytes;
       const word = at - (at % 8);
-      const words = this.#known.get(Math.floor(word / 4096))?.words;
-      if (words === undefined) return;
+      const told = this.#known.get(Math.floor(table / 4096))?.words[(word % 4096) / 8];
       const now = this.mmu.peek(word);
       const flags = mode.entryBytes === 8 ? FLAGS : TWO_FLAGS;
-      if ((words[(word % 4096) / 8]! ^ now) & ~flags) {
-        words[(word % 4096) / 8] = now;
-        this.encoder.ptw(word, now);
-      }
+      if (told !== undefined && ((told ^ now) & ~flags) !== 0n && !pdpt) this.#forget(table);
+      this.#tell(mode, table, level);
+      if (!this.#known.has(Math.floor(table / 4096))) return;
       const entry = mode.entryBytes === 8 ? now : at % 8 === 0 ? now & 0xffff_ffffn : now >> 32n;
       if (!(entry & PRESENT) || level === 1 || isLarge(mode, entry, level)) return;
       table = Number(entry & FRAME);

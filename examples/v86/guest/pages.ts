@@ -94,11 +94,17 @@ function touchWindow(walks: Walks): void {
       pages[i] = { ...pages[i]!, present: true, writable: true, user: true, global: false };
       walks.access(address, pages[i]!, write, user);
     });
+  const move = (by: number, remainder: number, distance: number) =>
+    each(by, remainder, (_, i) => {
+      pages[i] = { ...pages[i]!, physical: pages[i]!.physical ^ distance };
+    });
   touch(true);
   touch(false);
+  move(16, 0, 0x100_0000);
   walks.loadCr3();
   touch(false);
   touch(true, 4, 0);
+  move(16, 3, 0x40_0000);
   each(16, 3, (address) => walks.invlpg(address));
   touch(false);
   walks.loadCr0Or4();
