@@ -1,5 +1,5 @@
 import { issueAccess, issueMany, settleClock } from "../clock";
-import { add, addStructure, Counter, Structure, StructureCell } from "../counters";
+import { add, addStructure, Counter, StructureCell } from "../counters";
 import { lookOnly } from "../hypervisor/backing";
 import { guestBase } from "../memory/ranges";
 import { TaggedArray } from "../mmu/array";
@@ -18,9 +18,9 @@ import { context, globalContext, hardware, hardwareControls } from "../mmu/tags"
 import {
   entrySize,
   entryStage1Size,
+  firstFor,
   foundArray,
-  l1d,
-  l1i,
+  l1s,
   l2,
   l2ForFetch,
   sizeClass,
@@ -119,7 +119,7 @@ export function translateSlow(va: u64, access: u32): Outcome {
   catchUp();
   issueAccess();
   const outcome = accessSlow(va, kind, modeOf(access, registers.ac));
-  if (outcome === Outcome.ok && !wasEmulated) keep(va, kind === FETCH);
+  if (outcome === Outcome.ok && !wasEmulated) keep(va, kind);
   cycles = accessedCycles;
   if (outcome === Outcome.ok) {
     put(Cell.hostPhysical, wasEmulated ? accessedAddress : accessedAddress - guestBase);
@@ -133,16 +133,29 @@ export function translateSlow(va: u64, access: u32): Outcome {
 }
 
 /** The next access to the page finds its answer in the lookaside, unless each must be looked at. */
-function keep(va: u64, fetch: bool): void {
+function keep(va: u64, kind: u32): void {
   if (dataCaches || keyRestricted(accessedEntry)) return;
-  const hint = hintOf(va >> 12, fetch);
+  const hint = hintOf(va >> 12, kind);
   if (load<u64>(hint) !== (va >> 12) + 1) return;
   const slot = <usize>load<u32>(hint, 16);
   const array = changetype<TaggedArray>(<usize>load<u32>(hint, 20));
   if (!array.ageable()) return;
   const counters = served + ((<usize>sizeClass(entrySize(accessedEntry)) * ACCESSES) << 3);
-  lookNext(va, fetch, slot, array.ageAt(slot), accessedAddress - guestBase, accessedEntry, counters);
+  /* Where stores have a first level of their own, its entry serves no load, and that of loads no store. */
+  const kinds: u64 = l1s.length === 0 ? u64.MAX_VALUE : kind === WRITE ? WRITES : ~WRITES;
+  lookNext(
+    va,
+    kind === FETCH,
+    slot,
+    array.ageAt(slot),
+    accessedAddress - guestBase,
+    accessedEntry,
+    counters,
+    kinds,
+  );
 }
+/** Accesses by their bits, those that store. */
+const WRITES: u64 = 0x2222_2222_2222_2222;
 
 function refused(outcome: Outcome): Outcome {
   put(Cell.errorCode, fault.errorCode);
@@ -161,7 +174,7 @@ export function embedProbe(low: u32, high: u32, access: u32): Outcome {
   const kind = access & KIND;
   const mode = modeOf(access, registers.ac);
   const fetch = kind === FETCH;
-  if (probeLevel(fetch ? l1i : l1d, va, kind, mode) || probeLevel(fetch ? l2ForFetch() : l2, va, kind, mode))
+  if (probeLevel(firstFor(kind), va, kind, mode) || probeLevel(fetch ? l2ForFetch() : l2, va, kind, mode))
     return Outcome.ok;
   const before = setWalker(Walker.probe);
   lookOnly(true);
@@ -198,7 +211,7 @@ function settleServed(): void {
     if (hits === 0) continue;
     store<u64>(at, 0);
     const access = i & (ACCESSES - 1);
-    const structure = (access & KIND) === FETCH ? Structure.l1i : Structure.l1d;
+    const structure = firstFor(access & KIND).structure;
     addStructure(structure, StructureCell.lookups, hits);
     addStructure(structure, <StructureCell>(<u32>StructureCell.hits4k + i / ACCESSES), hits);
     const all = made + ((<usize>access) << 3);

@@ -62,7 +62,10 @@ export function lookWithAc(ac: bool): void {
   store<u32>(head, ac ? 32 : 0, 24);
 }
 
-/** The page of `va` is translated by the TLB entry `data` in `slot`, whose age is at `age` (0: it does not age). */
+/**
+ * The page of `va` is translated by the TLB entry `data` in `slot`, whose age is at `age` (0: it does not age), for accesses
+ * whose bits are in `kinds`.
+ */
 export function lookNext(
   va: u64,
   fetch: bool,
@@ -71,13 +74,14 @@ export function lookNext(
   physical: u64,
   data: u64,
   counters: usize,
+  kinds: u64,
 ): void {
   const entry = lookasideOf(va, fetch);
   store<u64>(entry, keyOf(va));
   store<u64>(entry, load<u64>(slot), 8);
   store<u32>(entry, <u32>slot, 16);
   store<u32>(entry, <u32>(age === 0 ? nowhere : age), 20);
-  store<u64>(entry, accessMasksOf(data), 24);
+  store<u64>(entry, accessMasksOf(data) & kinds, 24);
   store<u64>(entry, physical & ~0xfff, 32);
   store<u64>(entry, data, 40);
   store<u32>(entry, <u32>counters, 48);
