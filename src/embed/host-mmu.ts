@@ -1,5 +1,7 @@
 import { ConfigError, lower, type MachineConfig } from "../config/index.js";
 import { Core } from "../core.js";
+import { readExplanation } from "../explain/read.js";
+import type { Explanation } from "../explain/types.js";
 import { Cell, Kind, Register, Status } from "../generated/abi.js";
 import { Counter, counters, exitReasons } from "../generated/declarations.js";
 import { placeCore } from "../instantiate.js";
@@ -215,6 +217,18 @@ export class Mmu {
    */
   probe(low: number, high: number, access: number): number {
     return this.exports.embedProbe(low, high, access);
+  }
+
+  /**
+   * What an access to `va`, bits of `Access`, would do, step by step, for a person to read: as `translate` would make it,
+   * with its TLBs and paging-structure caches, up to the fault or the exit that it may end in, and without an effect on
+   * anything. `cold`: as if TLBs, paging-structure caches and the nested TLB were empty. `explanationText` makes lines of it. The memory
+   * that the core lies in may grow by it.
+   */
+  explain(va: Value, access = 0, { cold = false } = {}): Explanation {
+    const address = BigInt.asUintN(64, BigInt(va));
+    this.exports.explainProbe(Number(address & 0xffff_ffffn), Number(address >> 32n), access, cold);
+    return readExplanation(this.exports, "probe", null, cold);
   }
 
   /** After ok and emulated: the physical address, in the guest's own if the model is its hypervisor. */

@@ -1,5 +1,7 @@
 /** nestwalk as the MMU of an emulator: `createMmu`. */
 export { ConfigError } from "../config/index.js";
+export { explanationText, type TextOptions } from "../explain/text/index.js";
+export type { Explanation } from "../explain/types.js";
 export {
   Access,
   abiVersion,
