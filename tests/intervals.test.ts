@@ -88,6 +88,15 @@ describe("the figures by interval", () => {
     expect(accesses).toEqual([21, 1]);
   });
 
+  it("count a page that a page fault before has looked up in the TLB", () => {
+    const e = guest();
+    for (let i = 0; i < 4; ++i) e.read(page(5), 8);
+    /* The tables do not raise the recorded fault: the TLB's entry is found for it, and by the accesses after it. */
+    e.exception(14, 4, page(0), page(5));
+    for (let i = 0; i < 4; ++i) e.read(page(5), 8);
+    expect(intervalsOf(e.end().take(), 4).workingSet).toEqual([1, 1]);
+  });
+
   it("count a page that an access crosses into", () => {
     const e = guest()
       .read(page(1) - 4, 8)
