@@ -27,7 +27,14 @@ export {
   driveStoreEntry,
 } from "./drive";
 export { embedAccess, embedWalk } from "./embed/access";
-export { embedKind, embedMemoryType, embedOffset, embedRights } from "./embed/answer";
+export {
+  embedContext,
+  embedKind,
+  embedMemoryType,
+  embedOffset,
+  embedRights,
+  embedTlbArray,
+} from "./embed/answer";
 export { embedBatch, embedBatchAddress, embedBatchMost } from "./embed/batch";
 export { embedAddress } from "./embed/block";
 export {

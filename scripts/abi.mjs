@@ -17,6 +17,12 @@ const ENUMS = [
   ["Reason", "memory/reason.ts", "Reason", "why physical memory is touched"],
   ["Feed", "mmu/feed.ts", "Feed", "kinds of invalidation"],
   ["Scope", "mmu/feed.ts", "Scope", "what an invalidation reaches"],
+  ["LookasideHead", "mmu/lookaside.ts", "LookasideHead", "offsets in the head of the lookaside"],
+  ["LookasideEntry", "mmu/lookaside.ts", "LookasideEntry", "offsets in an entry of the lookaside"],
+  ["FeedRecord", "mmu/feed.ts", "FeedRecord", "offsets in a record of the feed"],
+  ["BatchRecord", "embed/many.ts", "BatchRecord", "offsets in a record of a batch"],
+  ["TlbLevel", "embed/answer.ts", "TlbLevelName", "levels of TLB"],
+  ["TlbArray", "embed/answer.ts", "TlbArray", "offsets in the description of a TLB array"],
   ["Register", "embed/instructions.ts", "Register", "registers of embedLoad"],
   ["Cell", "embed/block.ts", "Cell", "64-bit cells of the block at embedAddress"],
   ["Parameter", "parameters.ts", "Parameter", "numbers of the parameter block, u32 each"],
@@ -73,7 +79,7 @@ export function abi(folder) {
     ...ENUMS.map(([name, file, there, sentence]) => ({
       name,
       sentence,
-      rows: members(source(file), there).map((m) => ({ name: m.name, value: BigInt(m.value) })),
+      rows: members(source(file), there).map((m) => ({ name: m.name, value: BigInt(m.value), doc: m.doc })),
     })),
     ...CONSTANTS.map(([name, file, names]) => ({
       name,
@@ -107,19 +113,32 @@ function constantRows(folder, more) {
   const head = Object.entries({ abiVersion: ABI_VERSION, ...more }).map(([k, v]) => [upper(k), BigInt(v)]);
   const groups = abi(folder).map(({ name, sentence, rows }) => ({
     sentence: `${name}: ${sentence}`,
-    rows: rows.map((row) => [`${upper(name)}_${upper(row.name)}`, row.value]),
+    rows: rows.map((row) => [`${upper(name)}_${upper(row.name)}`, row.value, row.doc ?? ""]),
   }));
   return [{ sentence: "version of the ABI, and what the core needs", rows: head }, ...groups];
 }
 
+/** Numbers, sixteen in a line. */
+function rowsOf(block) {
+  const lines = [];
+  for (let i = 0; i < block.length; i += 16) lines.push(`    ${[...block.slice(i, i + 16)].join(", ")},`);
+  return lines.join("\n");
+}
+
 const hex = (value) => (value < 256n ? `${value}` : `0x${value.toString(16)}`);
 
-/** The text of nestwalk.h. */
-export function abiHeader(folder, more, version) {
+/**
+ * The text of nestwalk.h. `presets` are the parameter blocks of native machines: a host sets the technique itself, and
+ * what it wants otherwise.
+ */
+export function abiHeader(folder, more, version, presets) {
   const parts = constantRows(folder, more).map(
     ({ sentence, rows }) =>
       `/* ${sentence} */\n${rows
-        .map(([name, v]) => `#define NESTWALK_${name} ${hex(v)}${v > 0xffff_ffffn ? "ull" : "u"}`)
+        .map(
+          ([name, v, doc]) =>
+            `#define NESTWALK_${name} ${hex(v)}${v > 0xffff_ffffn ? "ull" : "u"}${doc ? ` /* ${doc} */` : ""}`,
+        )
         .join("\n")}\n`,
   );
   return `/* nestwalk ${version}: constants of the core's WebAssembly ABI (docs/embedding.md). Generated. */
@@ -129,23 +148,40 @@ export function abiHeader(folder, more, version) {
 
 ${parts.join("\n")}
 ${C_FUNCTIONS}
+/* parameter blocks of the CPU presets, with native paging: to be copied to nestwalk_parameters_address() before nestwalk_start() */
+${presets
+  .map(
+    ({ name, block }) =>
+      `__attribute__((unused)) static const uint32_t nestwalk_preset_${name.replaceAll("-", "_")}[NESTWALK_PARAMETERS] = {\n${rowsOf(block)}\n};`,
+  )
+  .join("\n")}
 #endif
 `;
 }
 
 /** The text of nestwalk.rs. */
-export function abiRust(folder, more, version) {
+export function abiRust(folder, more, version, presets) {
   const parts = constantRows(folder, more).map(
     ({ sentence, rows }) =>
       `// ${sentence}\n${rows
-        .map(([name, v]) => `pub const ${name}: ${v > 0xffff_ffffn ? "u64" : "u32"} = ${hex(v)};`)
+        .map(
+          ([name, v, doc]) =>
+            `${doc ? `/// ${doc}\n` : ""}pub const ${name}: ${v > 0xffff_ffffn ? "u64" : "u32"} = ${hex(v)};`,
+        )
         .join("\n")}\n`,
   );
   return `// nestwalk ${version}: constants of the core's WebAssembly ABI (docs/embedding.md). Generated.
-#![allow(dead_code)]
 
 ${parts.join("\n")}
-${RUST_FUNCTIONS}`;
+${RUST_FUNCTIONS}
+// parameter blocks of the CPU presets, with native paging: to be copied to parameters_address() before start()
+${presets
+  .map(
+    ({ name, block }) =>
+      `pub const PRESET_${name.replaceAll("-", "_").toUpperCase()}: [u32; PARAMETERS as usize] = [\n${rowsOf(block)}\n];`,
+  )
+  .join("\n")}
+`;
 }
 
 /** Functions of the core that a host imports: name, parameters, result. */
@@ -161,6 +197,8 @@ const FUNCTIONS = [
   ["embedCycles", [], "u32"],
   ["embedProbe", ["low", "high", "access"], "u32"],
   ["embedRights", [], "u32"],
+  ["embedTlbArray", ["level", "index"], "u32"],
+  ["embedContext", ["global"], "u32"],
   ["embedKind", [], "u32"],
   ["embedOffset", [], "u32"],
   ["embedMemoryType", [], "u32"],

@@ -46,10 +46,15 @@ writeFileSync(
 const { version } = JSON.parse(readFileSync("package.json", "utf8"));
 writeFileSync("src/generated/version.ts", `export const version = "${version}";\n`);
 writeFileSync("src/generated/declarations.ts", declarations("assembly"));
-const needs = { staticBytes: staticBytes(linear), feedRecords: 256, feedRecordBytes: 32 };
+const needs = {
+  staticBytes: staticBytes(linear),
+  feedRecords: 256,
+  feedRecordBytes: 32,
+  lookasideEntries: 512,
+  lookasideEntryBytes: 64,
+  batchRecordBytes: 32,
+};
 writeFileSync("src/generated/abi.ts", abiTypescript("assembly", needs));
-writeFileSync("build/nestwalk.h", abiHeader("assembly", needs, version));
-writeFileSync("build/nestwalk.rs", abiRust("assembly", needs, version));
 
 if (!flags.includes("--core")) {
   await buildPlotly();
@@ -63,6 +68,19 @@ if (!flags.includes("--core")) {
   chmodSync(`${fresh}/cli/main.js`, 0o755);
   rmSync("dist", { recursive: true, force: true });
   renameSync(fresh, "dist");
+  await writeHeaders();
   if (spawnSync("node_modules/.bin/tsc", ["-p", "examples"], { stdio: "inherit" }).status !== 0)
     process.exit(1);
+}
+
+/** The constants of the ABI for C and Rust, with the parameter blocks of the presets. */
+async function writeHeaders() {
+  const { lower, presetNames, resolveConfig } = await import("../dist/config/index.js");
+  const presets = presetNames.map((name) => ({
+    name,
+    block: lower(resolveConfig({ cpu: name, set: ["technique=native"] })),
+  }));
+  const all = { ...needs, parameters: presets[0].block.length };
+  writeFileSync("build/nestwalk.h", abiHeader("assembly", all, version, presets));
+  writeFileSync("build/nestwalk.rs", abiRust("assembly", all, version, presets));
 }

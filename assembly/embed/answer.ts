@@ -1,6 +1,7 @@
 import { kindOf, offsetOf, PageKind } from "../memory/ranges";
 import { combineTypes, MemoryType } from "../mmu/memory-type";
-import { entryType } from "../mmu/tlb";
+import { context, globalContext } from "../mmu/tags";
+import { entryType, l1d, l1i, l1s, l2, l2i } from "../mmu/tlb";
 import { usable } from "../replay/access";
 import { registers } from "../vcpu/registers";
 import { FETCH, MODE_IMPLICIT, MODE_USER, READ, WRITE } from "../x86/access";
@@ -71,4 +72,44 @@ export function embedMemoryType(): u32 {
 let combined = false;
 export function typesCombined(yes: bool): void {
   combined = yes;
+}
+
+/** Offsets in the description of one TLB array, u32 each (mmu/array.ts). */
+export enum TlbArray {
+  /** Address of the first set. */
+  sets = 0,
+  setMask = 4,
+  setBits = 8,
+  /** Bytes of a set: three columns, of tags, of entries and of ages. */
+  setBytes = 12,
+  ways = 16,
+  /** Bytes of a column: an entry is so far behind its tag. */
+  column = 20,
+  /** Bits that the index is hashed by, 0 for a plain index. */
+  hash = 28,
+}
+
+/** Levels of TLB. */
+export enum TlbLevelName {
+  l1d,
+  l1i,
+  l2,
+  l2i,
+  /** Of stores, where they have their own. */
+  l1s,
+}
+
+/** Address of the description of the `i`th array of a level of TLB, or 0. */
+export function embedTlbArray(level: TlbLevelName, i: u32): usize {
+  let its = l1d;
+  if (level === TlbLevelName.l1i) its = l1i;
+  else if (level === TlbLevelName.l2) its = l2;
+  else if (level === TlbLevelName.l2i) its = l2i;
+  else if (level === TlbLevelName.l1s) its = l1s;
+  return i < its.length ? changetype<usize>(its.array(i)) : 0;
+}
+
+/** Context that tags what is cached now; `global`: of global pages. */
+export function embedContext(global: bool): u32 {
+  return global ? globalContext : context;
 }

@@ -8,6 +8,7 @@ import { hintOf } from "../mmu/hints";
 import {
   hitLookaside,
   hitsPending,
+  LookasideEntry,
   lookasideOf,
   lookasideServes,
   lookNext,
@@ -20,7 +21,6 @@ import {
   entryStage1Size,
   firstFor,
   foundArray,
-  l1s,
   l2,
   l2ForFetch,
   sizeClass,
@@ -77,7 +77,7 @@ export function embedAc(on: bool): void {
 export function embedFind(low: u32, high: u32, access: u32): usize {
   const va = <u64>low | ((<u64>high) << 32);
   const bits = access & (ACCESSES - 1);
-  const entry = lookasideOf(va, (access & FETCH) !== 0);
+  const entry = lookasideOf(va, access & KIND);
   if (!lookasideServes(entry, va, bits)) return 0;
   hitLookaside(entry, bits);
   return entry;
@@ -87,8 +87,8 @@ export function embedFind(low: u32, high: u32, access: u32): usize {
 export function embedTranslate(low: u32, high: u32, access: u32): Outcome {
   const entry = embedFind(low, high, access);
   if (entry === 0) return translateSlow(linear(low, high), access & (ACCESSES - 1));
-  put(Cell.hostPhysical, load<u64>(entry, 32) | (low & 0xfff));
-  put(Cell.entry, load<u64>(entry, 40));
+  put(Cell.hostPhysical, load<u64>(entry, LookasideEntry.physical) | (low & 0xfff));
+  put(Cell.entry, load<u64>(entry, LookasideEntry.data));
   return Outcome.ok;
 }
 
@@ -140,22 +140,12 @@ function keep(va: u64, kind: u32): void {
   const slot = <usize>load<u32>(hint, 16);
   const array = changetype<TaggedArray>(<usize>load<u32>(hint, 20));
   if (!array.ageable()) return;
-  const counters = served + ((<usize>sizeClass(entrySize(accessedEntry)) * ACCESSES) << 3);
-  /* Where stores have a first level of their own, its entry serves no load, and that of loads no store. */
-  const kinds: u64 = l1s.length === 0 ? u64.MAX_VALUE : kind === WRITE ? WRITES : ~WRITES;
-  lookNext(
-    va,
-    kind === FETCH,
-    slot,
-    array.ageAt(slot),
-    accessedAddress - guestBase,
-    accessedEntry,
-    counters,
-    kinds,
-  );
+  /* A group of pages may be one entry: it is not that of the walk. */
+  const data = array.data(slot);
+  const counters = served + ((<usize>sizeClass(entrySize(data)) * ACCESSES) << 3);
+  const physical = accessedAddress - guestBase;
+  lookNext(va, kind, slot, slot + array.column, array.ageAt(slot), physical, data, counters);
 }
-/** Accesses by their bits, those that store. */
-const WRITES: u64 = 0x2222_2222_2222_2222;
 
 function refused(outcome: Outcome): Outcome {
   put(Cell.errorCode, fault.errorCode);
@@ -172,19 +162,19 @@ function refused(outcome: Outcome): Outcome {
 export function embedProbe(low: u32, high: u32, access: u32): Outcome {
   const va = linear(low, high);
   const kind = access & KIND;
+  if (kind > FETCH) unreachable();
   const mode = modeOf(access, registers.ac);
-  const fetch = kind === FETCH;
-  if (probeLevel(firstFor(kind), va, kind, mode) || probeLevel(fetch ? l2ForFetch() : l2, va, kind, mode))
-    return Outcome.ok;
+  const second = kind === FETCH ? l2ForFetch() : l2;
+  if (probeLevel(firstFor(kind), va, kind, mode) || probeLevel(second, va, kind, mode)) return Outcome.ok;
   const before = setWalker(Walker.probe);
   lookOnly(true);
-  const second = guest.second;
+  const dimension = guest.second;
   if (guestBase !== 0) guest.second = SECOND_BACKING;
   const outcome =
     guestBase !== 0
       ? translate(guest, registers, va, access)
       : translate(hardware, hardwareControls, va, access);
-  guest.second = second;
+  guest.second = dimension;
   lookOnly(false);
   setWalker(before);
   if (outcome !== Outcome.ok) return refused(outcome);

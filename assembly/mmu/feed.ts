@@ -2,8 +2,6 @@
  * What a host that keeps translations of its own must drop: each invalidation, and each change that makes what was
  * answered before invalid, as a record in a ring. At `fedAddress` is the number of records ever written; a host that is
  * more than `FEED_RECORDS` behind has lost some and drops everything.
- *
- *   0 kind u32 │ 4 scope u32 │ 8 VPID u32 │ 12 PCID u32 │ 16 address u64 │ 24 span u32 │ 28 context u32
  */
 
 export enum Feed {
@@ -27,8 +25,25 @@ export enum Scope {
   everyVpid = 4,
 }
 
-export const FEED_RECORDS: u32 = 256;
+/** Offsets in a record. */
+export enum FeedRecord {
+  /** u32: Feed. */
+  kind = 0,
+  /** u32: bits of Scope. */
+  scope = 4,
+  /** u32. */
+  vpid = 8,
+  /** u32. */
+  pcid = 12,
+  /** u64. */
+  address = 16,
+  /** u32: log2 of the bytes around the address in which translations may be invalid. */
+  span = 24,
+  /** u32: number of the current address space. */
+  context = 28,
+}
 const RECORD_BYTES: usize = 32;
+export const FEED_RECORDS: u32 = 256;
 const ring = memory.data(256 * 32, 16);
 
 let feeding = false;
@@ -68,13 +83,13 @@ function write(kind: Feed, scope: u32, vpid: u32, pcid: u32, address: u64, conte
   if (held) return;
   const records = load<u32>(written);
   const at = ring + (<usize>records & (FEED_RECORDS - 1)) * RECORD_BYTES;
-  store<u32>(at, kind);
-  store<u32>(at, scope, 4);
-  store<u32>(at, vpid, 8);
-  store<u32>(at, pcid, 12);
-  store<u64>(at, address, 16);
-  store<u32>(at, span, 24);
-  store<u32>(at, context, 28);
+  store<u32>(at, kind, FeedRecord.kind);
+  store<u32>(at, scope, FeedRecord.scope);
+  store<u32>(at, vpid, FeedRecord.vpid);
+  store<u32>(at, pcid, FeedRecord.pcid);
+  store<u64>(at, address, FeedRecord.address);
+  store<u32>(at, span, FeedRecord.span);
+  store<u32>(at, context, FeedRecord.context);
   store<u32>(written, records + 1);
   flushed |= kind;
 }

@@ -13,6 +13,10 @@ export interface EmbedCore extends CoreExports {
   embedFind(low: number, high: number, access: number): number;
   embedCycles(): number;
   embedRights(): number;
+  embedTlbArray(level: number, index: number): number;
+  embedContext(global: boolean): number;
+  lookasideAddress(): number;
+  lookasideHeadAddress(): number;
   embedKind(): number;
   embedOffset(): number;
   embedMemoryType(): number;

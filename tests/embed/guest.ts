@@ -19,7 +19,7 @@ export const MIB = 2 ** 20;
 /** A guest in long mode whose tables are written by hand into its host's memory. */
 export class Guest {
   readonly mmu: Mmu;
-  readonly view: DataView;
+  readonly #memory: NonNullable<MmuOptions["memory"]>;
   #next: number;
 
   constructor(
@@ -30,13 +30,17 @@ export class Guest {
     const size = 16 * MIB;
     const memory = options.memory ?? new WebAssembly.Memory({ initial: (base + size) / 65536 });
     this.mmu = createMmu({ memory, ram: { base, size }, ...options });
-    this.view =
-      memory instanceof WebAssembly.Memory
-        ? new DataView(memory.buffer)
-        : ArrayBuffer.isView(memory)
-          ? new DataView(memory.buffer, memory.byteOffset, memory.byteLength)
-          : new DataView(memory);
+    this.#memory = memory;
     this.#next = tables;
+  }
+
+  /** The guest's memory, which is another buffer once the core has grown it. */
+  get view(): DataView {
+    const memory = this.#memory;
+    if (memory instanceof WebAssembly.Memory) return new DataView(memory.buffer);
+    return ArrayBuffer.isView(memory)
+      ? new DataView(memory.buffer, memory.byteOffset, memory.byteLength)
+      : new DataView(memory);
   }
 
   read(gpa: number): bigint {
