@@ -6,6 +6,7 @@ import type { Explanation, Place } from "./explain/types.js";
 import { exitReasons } from "./generated/declarations.js";
 import { IntervalSampler, intervalLaws, MOST_INTERVALS } from "./intervals.js";
 import { machineLaws } from "./laws.js";
+import { mismatchText } from "./mismatch.js";
 import { layPages } from "./played.js";
 import { ReplayError } from "./replay-error.js";
 import type { Cycles, MachineResult, Oracle, ShadowPages, StructureCounts } from "./result.js";
@@ -24,18 +25,6 @@ const Stop = {
   paused: 8,
 } as const;
 
-const KINDS = ["read", "write", "fetch"] as const;
-/** `Outcome` of assembly/x86/fault.ts. */
-const OUTCOMES = [
-  "translated",
-  "a page fault",
-  "a general-protection fault",
-  "an EPT violation",
-  "an EPT misconfiguration",
-  "a nested page fault",
-  "a full page-modification log",
-] as const;
-
 /** A core whose memory has grown this far has failed for want of more. */
 const NEARLY_ALL_MEMORY = 3 * 2 ** 30;
 
@@ -46,8 +35,6 @@ function outOfMemory(error: unknown, memory: WebAssembly.Memory): boolean {
     (error instanceof Error && error.message.includes("Allocation too large"))
   );
 }
-
-const NOWHERE = 0xffff_ffff_ffff_ffffn;
 
 /** One machine: feed it the record stream, then take the result. */
 export class Machine {
@@ -322,34 +309,8 @@ export class Machine {
       unknown: counters.oracleUnknown!,
       mismatches: counters.oracleMismatches!,
     };
-    if (oracle.mismatches > 0) oracle.first = this.#firstMismatch();
+    if (oracle.mismatches > 0) oracle.first = mismatchText(this.#core, this.#config);
     return oracle;
-  }
-
-  #firstMismatch(): string {
-    const cells = this.#core.cells(this.#core.exports.mismatchAddress(), 7);
-    const [event, va, found, recorded, kind, outcome, code] = Array.from(cells) as [
-      bigint,
-      bigint,
-      bigint,
-      bigint,
-      bigint,
-      bigint,
-      bigint,
-    ];
-    const hex = (n: bigint) => `0x${n.toString(16)}`;
-    const what = `event ${event}: the ${KINDS[Number(kind)]} at page ${hex(va)}`;
-    const { plays, levels } = this.#config.kernel;
-    if (plays !== "none" && outcome !== 0n && recorded === NOWHERE)
-      return `${what} is at no address of a program with page tables of ${levels} levels${levels === 4 ? " (kernel.levels=5 has more)" : ""}, or there is no memory left for it (guest.memoryMiB)`;
-    const truth =
-      recorded === NOWHERE ? "the recording has it succeed" : `the recording says frame ${hex(recorded)}`;
-    if (outcome !== 0n) {
-      const error = outcome === 1n ? ` with error code ${hex(code)}` : "";
-      return `${what} ends in ${OUTCOMES[Number(outcome)]}${error}, but ${truth}`;
-    }
-    const where = found === NOWHERE ? "memory that is not the guest's" : `frame ${hex(found)}`;
-    return `${what} is translated to ${where}, but ${truth}`;
   }
 }
 
