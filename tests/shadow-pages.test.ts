@@ -47,7 +47,8 @@ it("leaves out the pages made during the warm-up", () => {
 
 it("counts the direct pages of a TDP MMU, which KVM's counter leaves out, and nothing natively", () => {
   const { counters, shadowPages } = run(0, "technique=nested");
-  expect(Object.keys(shadowPages!.created)).toEqual(["1d", "2d", "3d"]);
+  expect(Object.keys(shadowPages!.created)).toEqual(["1d", "2d", "3d", "4d"]);
+  expect(shadowPages!.created["4d"], "the root").toBe(1);
   expect(counters.mmu_cache_miss).toBe(0);
   expect(shadowPages).toMatchObject({ reused: {}, zapped: {}, unsynced: {}, synced: {} });
   expect(run(0, "technique=native")).not.toHaveProperty("shadowPages");
