@@ -10,7 +10,10 @@ export interface TraceFile {
 /** What a worker is asked to do. One worker does one thing and is then let go. */
 export type Task =
   | { do: "look"; trace: TraceFile; open: OpenOptions }
-  | ({ do: "replay" } & Replay)
+  /** Reads the trace for the workers at the other ends of the ports. */
+  | { do: "read"; trace: TraceFile; open: OpenOptions; ports: MessagePort[] }
+  /** Replays the trace that comes through the port. */
+  | ({ do: "replay"; port: MessagePort } & Omit<Replay, "trace" | "open">)
   | ({ do: "explain" } & Explain);
 
 /** Accesses to be explained: the next ones from `at` on (counted from 1) that walk, fault or exit. */
@@ -24,11 +27,11 @@ export interface Explain {
   count: number;
 }
 
-/** A replay through some of the machines of a comparison. */
+/** A comparison. */
 export interface Replay {
   trace: TraceFile;
   open: OpenOptions;
-  /** One for each machine; they become configurations in the worker. */
+  /** One for each; they become configurations in the workers. */
   machines: ConfigRequest[];
   warmup: number;
   /** Accesses to an interval, "markers", or 0 for no intervals. */

@@ -1,6 +1,6 @@
 import { type Explanation, type Result, withMachines } from "nestwalk";
 import type { Advance, Answer, Explain, Look, Replay, Task } from "./messages.js";
-import { begin, type Work } from "./work.js";
+import { type BeginOptions, begin, type Work } from "./work.js";
 
 /** How far each machine has come. */
 export type Progress = readonly (Advance | undefined)[];
@@ -8,10 +8,10 @@ export type Progress = readonly (Advance | undefined)[];
 function start<K extends "look" | "result" | "explanations">(
   task: Task,
   wanted: K,
-  onProgress?: (progress: Advance) => void,
+  options?: BeginOptions,
 ): Work<Extract<Answer, { is: K }>> {
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-  return begin(worker, task, wanted, onProgress);
+  return begin(worker, task, wanted, options);
 }
 
 /** What a trace is, or the sentence that says what is wrong with it. */
@@ -26,27 +26,43 @@ export function explain(task: Explain): Work<Explanation[]> {
   return { done: done.then((answer) => answer.explanations), cancel };
 }
 
-/** Replays a trace through all machines, in as many workers as there are processors to run them. */
-export function replay(task: Replay, onProgress: (progress: Progress) => void): Work<Result> {
+/**
+ * Replays a trace through all machines: one worker reads it, and as many as there are processors replay what it reads,
+ * each through some of the machines.
+ */
+export function replay(
+  { trace, open, ...task }: Replay,
+  onProgress: (progress: Progress) => void,
+): Work<Result> {
   const shares = share(task.machines.length, navigator.hardwareConcurrency || 1);
   const progress: (Advance | undefined)[] = task.machines.map(() => undefined);
-  const works = shares.map((places) => {
+  const channels = shares.map(() => new MessageChannel());
+  const works = shares.map((places, i) => {
+    const port = channels[i]!.port2;
     const machines = places.map((at) => task.machines[at]!);
-    return start({ do: "replay", ...task, machines }, "result", (advance) => {
-      for (const at of places) progress[at] = advance;
-      onProgress(progress);
+    return start({ do: "replay", ...task, machines, port }, "result", {
+      transfer: [port],
+      onProgress(advance) {
+        for (const at of places) progress[at] = advance;
+        onProgress(progress);
+      },
     });
   });
+  const ports = channels.map(({ port1 }) => port1);
+  /* It has no answer: what it reads goes to the others. Only a trace that cannot be opened makes it speak. */
+  const reader = start({ do: "read", trace, open, ports }, "result", { transfer: ports });
   const cancel = () => {
-    for (const work of works) work.cancel();
+    for (const work of [reader, ...works]) work.cancel();
   };
-  const done = Promise.all(works.map((work) => work.done.then(({ result }) => result))).then(
-    (results) => inOrder(results, shares),
-    (error) => {
-      cancel();
-      throw error;
-    },
-  );
+  const results = Promise.all(works.map((work) => work.done.then(({ result }) => result)));
+  const done = Promise.race([
+    results,
+    reader.done.then((): never => {
+      throw new Error("the reader has no result");
+    }),
+  ])
+    .then((all) => inOrder(all, shares))
+    .finally(cancel);
   return { done, cancel };
 }
 

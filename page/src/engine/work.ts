@@ -20,12 +20,17 @@ export class Cancelled extends Error {
 
 type Wanted<K extends Answer["is"]> = Extract<Answer, { is: K }>;
 
+export interface BeginOptions {
+  transfer?: Transferable[];
+  onProgress?: (progress: Advance) => void;
+}
+
 /** Gives a worker its one task, and lets go of it when that is done. */
 export function begin<K extends Answer["is"]>(
   worker: Worker,
   task: unknown,
   wanted: K,
-  onProgress?: (progress: Advance) => void,
+  { transfer = [], onProgress }: BeginOptions = {},
 ): Work<Wanted<K>> {
   let stop!: (error: Error) => void;
   const done = new Promise<Wanted<K>>((resolve, reject) => {
@@ -39,7 +44,7 @@ export function begin<K extends Answer["is"]>(
       event.preventDefault();
       reject(new EngineError("Error", event.message || "the worker could not be started"));
     };
-    worker.postMessage(task);
+    worker.postMessage(task, transfer);
   }).finally(() => worker.terminate());
   const cancel = () => {
     worker.terminate();

@@ -7,7 +7,8 @@ import {
   openTrace,
   resolveConfig,
 } from "nestwalk";
-import type { Advance, Answer, Explain, Look, Replay, Task, TraceFile } from "./messages.js";
+import { FedTrace, feed } from "./feed.js";
+import type { Advance, Answer, Explain, Look, Task, TraceFile } from "./messages.js";
 
 /** The worker: everything that reads a trace or replays one happens here, never on the page's own thread. */
 
@@ -27,10 +28,11 @@ function say(message: Answer): void {
 async function answer(task: Task): Promise<void> {
   if (task.do === "look") say({ is: "look", look: await look(task.trace, task.open) });
   else if (task.do === "explain") say({ is: "explanations", explanations: await explain(task) });
+  else if (task.do === "read") await read(task);
   else await replay(task);
 }
 
-async function look(trace: TraceFile, open: Replay["open"]): Promise<Look> {
+async function look(trace: TraceFile, open: Explain["open"]): Promise<Look> {
   const source = await openTrace(bytesOfBlob(trace.name, trace.bytes), open);
   return { format: source.format, recorded: source.header.recorded, totals: source.header.totals };
 }
@@ -40,18 +42,23 @@ async function explain({ trace, open, machine, at, next, count }: Explain): Prom
   return explainTrace(source, resolveConfig(machine), { at, next, count });
 }
 
-async function replay({ trace, open, machines, warmup, intervals, asked }: Replay): Promise<void> {
-  const configs = machines.map(resolveConfig);
+async function read({ trace, open, ports }: Extract<Task, { do: "read" }>): Promise<void> {
   const bytes = new ReadBytes(trace);
-  const source = await openTrace(bytes, open);
+  await feed(await openTrace(bytes, open), ports, () => bytes.fraction);
+}
+
+async function replay(task: Extract<Task, { do: "replay" }>): Promise<void> {
+  const { port, machines, warmup, intervals, asked } = task;
+  const configs = machines.map(resolveConfig);
+  const trace = await FedTrace.open(port);
   let last = 0;
   const onProgress = ({ accesses, fraction }: Advance) => {
     const now = performance.now();
     if (now - last < PROGRESS_MS) return;
     last = now;
-    say({ is: "progress", progress: { accesses, fraction: fraction ?? bytes.fraction } });
+    say({ is: "progress", progress: { accesses, fraction: fraction ?? trace.fraction } });
   };
-  say({ is: "result", result: await compare(source, configs, { warmup, intervals, asked, onProgress }) });
+  say({ is: "result", result: await compare(trace, configs, { warmup, intervals, asked, onProgress }) });
 }
 
 /** A file that knows how much of it the pass under way has read, for formats that do not say how long they are. */
