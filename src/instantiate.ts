@@ -1,3 +1,4 @@
+import { instantiateSync } from "@assemblyscript/loader";
 import { linear, simd } from "./generated/core-bytes.js";
 
 /** Which build of the core: both give the same results. "scalar" needs no SIMD and lies in any memory. */
@@ -70,8 +71,8 @@ export function instantiate<Exports>(which: CoreBuild | WebAssembly.Module): Exp
   const module = which instanceof WebAssembly.Module ? which : moduleOf(which);
   if (WebAssembly.Module.imports(module).some(({ kind }) => kind === "memory"))
     return placeCore(module, new WebAssembly.Memory({ initial: PAGES, maximum: MOST_PAGES }), BASE);
-  const { exports } = new WebAssembly.Instance(module, {
-    env: { abort: (at: number) => fail(exports.memory as WebAssembly.Memory, at) },
+  const { exports } = instantiateSync<{ readonly memory: WebAssembly.Memory }>(module, {
+    env: { abort: (at: number) => fail(exports.memory, at) },
   });
   return exports as Exports;
 }
