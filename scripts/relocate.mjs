@@ -8,9 +8,9 @@ import { join } from "node:path";
 import binaryen from "binaryen";
 
 /** Where the compiler is told that static data begins: a range of numbers that the source has no other use for. */
-export const BASE = 0x5a00_0000;
-/** Pages before which the compiler lets static data end. */
-export const PAGES = (BASE >>> 16) + 256;
+const BASE = JSON.parse(readFileSync(new URL("../asconfig.json", import.meta.url), "utf8")).targets.linear
+  .memoryBase;
+/** Static data, and the heap's beginning, are before this. */
 const END = BASE + (256 << 16);
 
 const isAddress = (n) => n >= BASE && n < END;
@@ -24,7 +24,7 @@ function checkSource(folder) {
     ))
       if (isAddress(Math.abs(Number(number.replaceAll("_", "")) | 0)))
         throw new Error(
-          `${entry}: ${number} lies where scripts/relocate.mjs has static data; choose another BASE`,
+          `${entry}: ${number} lies where scripts/relocate.mjs has static data; choose another memoryBase in asconfig.json`,
         );
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { cachesOf, Mmu, parametersOf } from "../src/embed/mmu.js";
-import type { Access, Ept, Npt, Registers, Stage2 } from "../src/embed/types.js";
+import { BareCore, cachesOf, parametersOf } from "../src/conform/bare/core.js";
+import type { Access, Ept, Npt, Registers, Stage2 } from "../src/conform/bare/types.js";
 import { CR0, CR4, EFER, LONG, READ, WRITE } from "./tlb/machine.js";
 
 const MODES: Record<string, Partial<Registers>> = {
@@ -50,7 +50,7 @@ function machine(
   caches = cachesOf(0),
 ) {
   const all: Registers = { ...LONG, ...MODES[mode], vendor: stage.kind === "npt" ? "amd" : "intel", ...regs };
-  const mmu = Mmu.with(parametersOf(all, stage), caches);
+  const mmu = BareCore.with(parametersOf(all, stage), caches);
   const offset = stage.kind === "none" ? 0n : HOST;
   if (stage.kind !== "none") {
     const leaf = stage.kind === "ept" ? 0xb7n : 0x87n;
@@ -118,7 +118,7 @@ describe("every mode of the guest over every second stage", () => {
 });
 
 describe("physical-address widths of guest and host", () => {
-  const leafOf = (mmu: Mmu) => {
+  const leafOf = (mmu: BareCore) => {
     const offset = HOST;
     let table = 0x10_0000n;
     for (let level = 4; level > 1; --level) {

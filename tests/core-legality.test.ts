@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Registers } from "../src/embed/types.js";
+import type { Registers } from "../src/conform/bare/types.js";
 import { A, CR0, CR4, D, EFER, LONG, NO_FLUSH, P, READ, RW, TlbMachine, US } from "./tlb/machine.js";
 
 const LEGACY: Partial<Registers> = { cr0: CR0.PE | CR0.PG | CR0.WP, cr4: 0n, efer: 0n, codeLong: false };

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { cachesOf, Mmu, parametersOf } from "../src/embed/mmu.js";
-import type { Access, Ept, Outcome } from "../src/embed/types.js";
+import { BareCore, cachesOf, parametersOf } from "../src/conform/bare/core.js";
+import type { Access, Ept, Outcome } from "../src/conform/bare/types.js";
 import { Parameter } from "../src/generated/declarations.js";
 import { Random } from "./core/random-world.js";
 import { CouldBeCached, type Possible } from "./tlb/could-be-cached.js";
@@ -68,7 +68,7 @@ function hardware(r: Random): (readonly [number, number])[] {
 
 class History {
   readonly r: Random;
-  readonly mmu: Mmu;
+  readonly mmu: BareCore;
   readonly model: CouldBeCached;
   readonly nested: boolean;
   /** Host page by guest page; EPT's leaves hold the same. */
@@ -86,7 +86,7 @@ class History {
     this.nested = this.r.chance(0.5);
     const regs = { ...LONG, cr4: this.cr4, cr3: ROOTS[0]! };
     const stage2 = this.nested ? EPT : ({ kind: "none" } as const);
-    this.mmu = Mmu.with(parametersOf(regs, stage2), hardware(this.r));
+    this.mmu = BareCore.with(parametersOf(regs, stage2), hardware(this.r));
     for (const page of PAGES) this.hosts.set(page, this.nested ? page + 0x1000_0000n : page);
     if (this.nested) {
       this.mmu.write(EPT_ROOT, (EPT_ROOT + 0x1000n) | 7n);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cachesOf, Mmu, parametersOf, pscArray } from "../src/embed/mmu.js";
+import { BareCore, cachesOf, parametersOf, pscArray } from "../src/conform/bare/core.js";
 import {
   A,
   CR4,
@@ -23,7 +23,7 @@ const FRAME = 0x1_4000_0000n;
 /** A machine whose paging-structure caches also keep large leaves, without TLBs in front of them. */
 function machine(leaf: bigint, cr4 = LONG.cr4) {
   const arrays = [0, 1, 2, 3].flatMap((i) => pscArray(i, 32, 0));
-  const mmu = Mmu.with(parametersOf(LONG, { kind: "none" }, { pscLeaves: 3 }), arrays);
+  const mmu = BareCore.with(parametersOf(LONG, { kind: "none" }, { pscLeaves: 3 }), arrays);
   const flags = P | RW | US | A;
   mmu.write(0x1000n + 8n, 0x2000n | flags);
   mmu.write(0x2000n + 8n, 0x3000n | flags);

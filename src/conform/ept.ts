@@ -1,5 +1,5 @@
 import { UsageError } from "../cli/io.js";
-import type { Ept } from "../embed/types.js";
+import type { Ept } from "./bare/types.js";
 import {
   allows,
   type Capabilities,

@@ -1,8 +1,8 @@
 import { lower, type MachineConfig } from "../config/index.js";
 import { Core } from "../core.js";
-import { Cell, type EmbedExports } from "../embed/exports.js";
 import { machineLaws } from "../laws.js";
 import type { Law, StructureCounts } from "../result.js";
+import { Cell, type EmbedExports } from "./bare/exports.js";
 import { scatter } from "./silicon/random.js";
 
 /**

@@ -1,5 +1,5 @@
 import { UsageError } from "../cli/io.js";
-import type { Npt } from "../embed/types.js";
+import type { Npt } from "./bare/types.js";
 import { ACCESSES, Checks, show, World } from "./second-stage/world.js";
 
 const usage = `npm run conform -- npt

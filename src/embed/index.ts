@@ -14,5 +14,5 @@ export {
   Status,
 } from "../generated/abi.js";
 export { ReplayError } from "../replay-error.js";
-export { createMmu, Mmu, type RegisterState, type Value } from "./host-mmu.js";
+export { createMmu, Mmu, type RegisterState, type Value } from "./mmu.js";
 export type { Features, Invalidation, MemoryRange, MmuOptions, PhysicalHooks } from "./options.js";

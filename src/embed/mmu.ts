@@ -1,309 +1,594 @@
-import { Core, type CoreBuild } from "../core.js";
-import { Parameter } from "../generated/declarations.js";
-import { AccessBit, Cell, type EmbedExports, OutcomeCode, Register } from "./exports.js";
-import type { Access, Ended, Outcome, Registers, Stage2 } from "./types.js";
+import { ConfigError, lower, type MachineConfig } from "../config/index.js";
+import { Core } from "../core.js";
+import { readExplanation } from "../explain/read.js";
+import type { Explanation } from "../explain/types.js";
+import { Cell, Kind, Register, Status } from "../generated/abi.js";
+import { Counter, counters, exitReasons } from "../generated/declarations.js";
+import { placeCore } from "../instantiate.js";
+import { Machine } from "../machine.js";
+import type { MachineResult } from "../result.js";
+import type { EmbedCore } from "./core-exports.js";
+import { FeedReader } from "./feed.js";
+import { place } from "./memory.js";
+import { configOf, type MemoryRange, type MmuOptions } from "./options.js";
+import { Recorder } from "./recorder.js";
 
-/** Parameters of the core by name; what is left out is 0. */
-export type Parameters = Partial<Record<keyof typeof Parameter, number>>;
+/** A register's or an address's value; numbers must be exact. */
+export type Value = bigint | number;
 
-export function accessBits(access: Access): number {
-  return (
-    AccessBit[access.kind] |
-    (access.user ? AccessBit.user : 0) |
-    (access.implicit ? AccessBit.implicit : 0) |
-    (access.shadowStack ? AccessBit.shadowStack : 0)
-  );
+const TWO_32 = 2 ** 32;
+const NOWHERE = 0xffff_ffff;
+const NO_AREA = 0xffff_ffff_ffff_ffffn;
+/** SDM 3C appendix C; AMD's exit code of a nested page fault, APM 2 appendix C. */
+const EXIT_CODES: Partial<Record<number, number>> = {
+  [Status.eptViolation]: 48,
+  [Status.eptMisconfig]: 49,
+  [Status.pmlFull]: 62,
+  [Status.nestedPageFault]: 0x400,
+};
+const VECTORS: Partial<Record<number, number>> = {
+  [Status.pageFault]: 14,
+  [Status.generalProtection]: 13,
+  [Status.virtualizationException]: 20,
+};
+const HOST_EVENTS = { reclaim: 1, share: 2, logStores: 3 } as const;
+
+/** The paging registers as a whole. */
+export interface RegisterState {
+  cr0: bigint;
+  cr3: bigint;
+  cr4: bigint;
+  efer: bigint;
+  pkru: bigint;
+  pkrs: bigint;
+  /** EFLAGS.AC */
+  ac: boolean;
+  /** CS.L */
+  codeLong: boolean;
+  /** PAE: the level-3 entries as they were loaded. */
+  pdptes: readonly [bigint, bigint, bigint, bigint];
 }
 
-/** The parameters that describe the stages of `regs` and `stage2`. */
-export function parametersOf(regs: Registers, stage2: Stage2, more: Parameters = {}): Parameters {
-  const base: Parameters = {
-    guestAddressBits: regs.maxphyaddr,
-    vendor: regs.vendor === "amd" ? 1 : 0,
-    guestPage1g: (regs.gbPages ?? true) ? 1 : 0,
-    hostPageShift: 12,
-    vpid: 1,
-    hostLevels: 4,
-    hostAddressBits: 46,
-  };
-  if (stage2.kind === "none") return { ...base, technique: 0, ...more };
-  base.technique = 1;
-  base.hostLevels = stage2.levels;
-  base.hostAddressBits = stage2.maxphyaddr;
-  if (stage2.kind === "npt") {
-    base.hostFormat = 1;
-    base.hostNoExecute = (stage2.hostEfer >> 11n) & 1n ? 1 : 0;
-    base.hostSmep = (stage2.hostCr4 >> 20n) & 1n ? 1 : 0;
-    return { ...base, ...more };
-  }
-  return {
-    ...base,
-    eptAccessedDirty: stage2.accessedDirty ? 1 : 0,
-    eptExecuteOnly: stage2.executeOnly ? 1 : 0,
-    eptModeBasedExecute: stage2.mbec ? 1 : 0,
-    eptAdvancedInfo: stage2.advancedInformation ? 1 : 0,
-    eptPml: stage2.pml ? 1 : 0,
-    ...more,
-  };
-}
-
-/** TLB arrays: `index` 0-3 first-level data, 4-7 first-level instruction, 8-11 second-level, 12-13 second-level instruction. */
-export function tlbArray(
-  index: number,
-  sizes: number,
-  entries: number,
-  ways: number,
-): readonly (readonly [number, number])[] {
-  const at = Parameter.tlbArrays + 6 * index;
-  return [
-    [at, sizes],
-    [at + 1, entries],
-    [at + 2, ways],
-  ];
-}
-
-/** Paging-structure caches: `index` 0-3 levels 2-5 of the first stage, 4-7 of the second, 8 the nested TLB. */
-export function pscArray(
-  index: number,
-  entries: number,
-  ways: number,
-): readonly (readonly [number, number])[] {
-  const at = Parameter.pscArrays + 6 * index;
-  return [
-    [at, 1],
-    [at + 1, entries],
-    [at + 2, ways],
-  ];
-}
-
-/** TLBs for every page size, paging-structure caches for every level of both stages, and a nested TLB; 0 ways: fully associative. */
-export function cachesOf(ways: number): readonly (readonly [number, number])[] {
-  return [
-    ...tlbArray(0, 7, 64, ways),
-    ...tlbArray(4, 7, 64, ways),
-    ...tlbArray(8, 7, 512, ways),
-    ...[0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((index) => pscArray(index, 32, ways)),
-  ];
-}
-
-const instances = new Map<string, Mmu>();
-
-/** The core without a trace: registers, memory and the instructions that steer paging are the host's to use. */
+/**
+ * The MMU of one virtual CPU. Linear addresses are two halves of 32 bits, physical addresses exact numbers: no call on
+ * the way of an access makes a BigInt.
+ */
 export class Mmu {
-  readonly core: Core;
-  readonly exports: EmbedExports;
+  /** The memory that the core lies in: the host's own if it brought a WebAssembly.Memory. It may grow. */
+  readonly memory: WebAssembly.Memory;
+  readonly config: MachineConfig;
+  /** What the core exports, for hosts that call it without this class. */
+  readonly exports: EmbedCore;
+  readonly #core: Core;
+  readonly #machine: Machine;
+  readonly #ranges: readonly Required<MemoryRange>[];
+  readonly #linear: boolean;
+  readonly #block: number;
   #cells: BigUint64Array;
+  #words: Uint32Array;
+  readonly #feed: FeedReader | undefined;
+  readonly #recorder: Recorder | undefined;
+  #codeLong = true;
 
-  /** `cells` sets further parameters by number: those of TLB and paging-structure-cache arrays. */
-  constructor(
-    parameters: Parameters,
-    cells: readonly (readonly [number, number])[] = [],
-    build?: CoreBuild | WebAssembly.Module,
-  ) {
-    this.core = new Core(build);
-    this.exports = this.core.exports as unknown as EmbedExports;
-    const block = this.core.parameters;
-    for (const [name, value] of Object.entries(parameters))
-      block[Parameter[name as keyof typeof Parameter]] = value;
-    for (const [index, value] of cells) block[index] = value;
-    this.exports.start();
-    this.#cells = this.core.cells(this.exports.embedAddress(), 32);
-    this.exports.embedLeaveExits(true);
-    this.#block[Cell.veArea] = 0xffff_ffff_ffff_ffffn;
-    this.#block[Cell.pmlIndex] = 511n;
-    this.exports.embedSetVirtualization();
-  }
-
-  /** An instance with these parameters, empty memory and nothing cached; instances are reused. */
-  static with(parameters: Parameters, cells: readonly (readonly [number, number])[] = []): Mmu {
-    const key = JSON.stringify([parameters, cells]);
-    let mmu = instances.get(key);
-    if (mmu === undefined) {
-      mmu = new Mmu(parameters, cells);
-      instances.set(key, mmu);
+  /** Throws ConfigError for options that make no sense. */
+  constructor(options: MmuOptions) {
+    const { config, model } = configOf(options);
+    const placement = place(options, model);
+    this.config = config;
+    this.memory = placement.memory;
+    this.#ranges = placement.ranges;
+    this.#linear = placement.linear;
+    const core = placeCore<EmbedCore>(undefined, placement.memory, placement.base, placement.functions);
+    this.exports = core;
+    this.#core = new Core(core);
+    this.#machine = new Machine(config, this.#core);
+    this.#core.parameters.set(lower(config));
+    this.#block = core.embedAddress();
+    this.#cells = this.#core.cells(this.#block, 32);
+    this.#words = new Uint32Array(this.memory.buffer, this.#block, 64);
+    core.embedHostMemory(placement.calls);
+    if (placement.linear) {
+      for (const { address, base, size, kind } of placement.ranges) {
+        this.#set(Cell.address, address);
+        this.#set(Cell.value, address + size);
+        core.embedRange(base, Kind[kind]);
+      }
     }
-    mmu.exports.embedClear();
-    return mmu;
+    core.embedLeaveExits(!model);
+    core.start();
+    this.#refresh();
+    if (!model && config.technique === "nested") core.embedNoRoot();
+    this.#set(Cell.veArea, NO_AREA);
+    this.#set(Cell.pmlIndex, 511);
+    core.embedSetVirtualization();
+    core.embedCodeLong(true);
+    if (model) this.#checkBacking();
+    if (options.record) {
+      if (config.technique === "nested" && !model)
+        throw new ConfigError(
+          "a trace holds what the guest sees: record it natively, or with the model as its hypervisor",
+        );
+      this.#recorder = this.#record(typeof options.record === "object" ? options.record : {});
+    }
+    if (options.onInvalidate) this.#feed = new FeedReader(core, options.onInvalidate);
   }
 
-  /** The view is taken anew after the core's memory has grown. */
-  get #block(): BigUint64Array {
-    if (this.#cells.length === 0) this.#cells = this.core.cells(this.exports.embedAddress(), 32);
-    return this.#cells;
+  #record(about: { guest?: string }): Recorder {
+    const mmu = this;
+    let figures = this.#core.cells(this.exports.countersAddress(), counters.length);
+    const ramMiB = Math.ceil(this.#ranges.reduce((sum, { size }) => sum + size, 0) / 2 ** 20);
+    return new Recorder(
+      {
+        peek: (gpa) => {
+          mmu.#set(Cell.address, gpa);
+          mmu.exports.embedReadGuest();
+          return mmu.#get(Cell.value);
+        },
+        holds: (gpa) => mmu.#ranges.some(({ address, size }) => gpa >= address && gpa < address + size),
+        state: () => mmu.state(),
+        walks: () => {
+          if (figures.length === 0) figures = mmu.#core.cells(mmu.exports.countersAddress(), counters.length);
+          return figures[Counter.walks]!;
+        },
+        get physical() {
+          return mmu.physical;
+        },
+        get errorCode() {
+          return mmu.errorCode;
+        },
+        get faultAddress() {
+          return mmu.faultAddress;
+        },
+        get isDevice() {
+          return mmu.kind !== Kind.ram && mmu.kind !== Kind.rom;
+        },
+      },
+      { ramMiB, ...about },
+    );
   }
 
-  /** Sets registers and the second stage's root as they are, without the checks and flushes of an instruction. */
-  setState(regs: Registers, stage2: Stage2 = { kind: "none" }, vpid = stage2.kind === "none" ? 0 : 1): void {
-    const cells = this.#block;
-    cells.set([regs.cr0, regs.cr3, regs.cr4, regs.efer, regs.pkru, regs.pkrs, regs.ac ? 1n : 0n]);
-    for (let i = 0; i < 4; ++i) cells[Cell.pdptes + i] = regs.pdptes?.[i] ?? 0n;
-    cells[Cell.secondRoot] = stage2.kind === "none" ? 0n : stage2.root;
-    cells[Cell.vpid] = BigInt(vpid);
-    cells[Cell.codeLong] = (regs.codeLong ?? true) ? 1n : 0n;
+  #checkBacking(): void {
+    const bits = this.config.host.addressBits;
+    const base = bits < 36 ? 2 ** (bits - 4) : TWO_32;
+    for (const { address, size } of this.#ranges)
+      if (base + address + size > 2 ** bits)
+        throw new ConfigError(
+          `ram ends at 0x${(address + size).toString(16)}, which a host of ${bits} address bits cannot back; set features.hostAddressBits`,
+        );
+  }
+
+  /** Views are taken anew after the memory has grown. */
+  #refresh(): void {
+    this.#cells = this.#core.cells(this.#block, 32);
+    this.#words = new Uint32Array(this.memory.buffer, this.#block, 64);
+  }
+  #set(cell: number, value: Value): void {
+    if (this.#cells.length === 0) this.#refresh();
+    this.#cells[cell] = BigInt(value);
+  }
+  #setHalves(cell: number, low: number, high: number): void {
+    if (this.#words.length === 0) this.#refresh();
+    this.#words[2 * cell] = low;
+    this.#words[2 * cell + 1] = high;
+  }
+  #get(cell: number): bigint {
+    if (this.#cells.length === 0) this.#refresh();
+    return this.#cells[cell]!;
+  }
+  #number(cell: number): number {
+    if (this.#words.length === 0) this.#refresh();
+    return this.#words[2 * cell]! + this.#words[2 * cell + 1]! * TWO_32;
+  }
+  #word(index: number): number {
+    if (this.#words.length === 0) this.#refresh();
+    return this.#words[index]!;
+  }
+  #after(status: number): number {
+    this.#feed?.drain();
+    return status;
+  }
+
+  // ── Translation
+
+  /**
+   * Translates the linear address `high`:`low` for `access`, bits of `Access`, as the CPU would make it: with its TLBs,
+   * accessed and dirty flags, counters and cycles. Returns a `Status`. An access that crosses a page is two translations,
+   * the second with 0 bytes; only a recorder looks at `bytes`.
+   */
+  translate(low: number, high: number, access: number, bytes = 1): number {
+    if (this.#recorder !== undefined) return this.#recorded(low, high, access, bytes);
+    const status = this.exports.embedTranslate(low, high, access);
+    if (this.#feed !== undefined) this.#feed.drain();
+    return status;
+  }
+
+  #recorded(low: number, high: number, access: number, bytes: number): number {
+    const recorder = this.#recorder!;
+    if (bytes !== 0) recorder.settle();
+    const status = this.exports.embedTranslate(low, high, access);
+    recorder.access(low, high, access, bytes, status);
+    this.#feed?.drain();
+    return status;
+  }
+
+  /**
+   * What `translate` would answer, without an effect on flags, TLBs, counters or the clock. TLBs and tables are asked,
+   * paging-structure caches are not. Where the model's hypervisor would have to act, the guest's own tables answer.
+   */
+  probe(low: number, high: number, access: number): number {
+    return this.exports.embedProbe(low, high, access);
+  }
+
+  /**
+   * What an access to `va`, bits of `Access`, would do, step by step, for a person to read: as `translate` would make it,
+   * with its TLBs and paging-structure caches, up to the fault or the exit that it may end in, and without an effect on
+   * anything. `cold`: as if TLBs, paging-structure caches and the nested TLB were empty. `explanationText` makes lines of it. The memory
+   * that the core lies in may grow by it.
+   */
+  explain(va: Value, access = 0, { cold = false } = {}): Explanation {
+    const address = BigInt.asUintN(64, BigInt(va));
+    this.exports.explainProbe(Number(address & 0xffff_ffffn), Number(address >> 32n), access, cold);
+    return readExplanation(this.exports, "probe", null, cold);
+  }
+
+  /** After ok and emulated: the physical address, in the guest's own if the model is its hypervisor. */
+  get physical(): number {
+    return this.#number(Cell.hostPhysical);
+  }
+  /** After ok and emulated: the byte of `memory` (or of the host's buffer) that it is, or -1 outside of the ranges. */
+  get offset(): number {
+    if (this.#linear) {
+      const at = this.exports.embedOffset() >>> 0;
+      return at === NOWHERE ? -1 : at;
+    }
+    const at = this.physical;
+    const range = this.#ranges.find(({ address, size }) => at >= address && at < address + size);
+    return range === undefined ? -1 : range.base + at - range.address;
+  }
+  /** After ok and emulated: what answers there, a `Kind`. */
+  get kind(): number {
+    return this.exports.embedKind();
+  }
+  /**
+   * After ok: bits of `Right`, what may be kept with the translation until the feed says otherwise. A write is among them
+   * only while the leaf is dirty.
+   */
+  get rights(): number {
+    return this.exports.embedRights();
+  }
+  /** After ok: log2 of the bytes around the address that one translation covers, 12, 14, 21, 22 or 30. */
+  get pageShift(): number {
+    return SHIFTS[(this.#word(2 * Cell.entry + 1) >>> 20) & 7]!;
+  }
+  /** After ok: log2 of the page in the guest's own tables, 30 with paging off. */
+  get stage1Shift(): number {
+    return SHIFTS[(this.#word(2 * Cell.entry + 1) >>> 23) & 7]!;
+  }
+  /** After ok: whether the page is global (and CR4.PGE makes it so). */
+  get global(): boolean {
+    return (this.#word(2 * Cell.entry) & 64) !== 0;
+  }
+  /** After ok: protection key. */
+  get key(): number {
+    return (this.#word(2 * Cell.entry) >>> 8) & 15;
+  }
+  /** After ok: a `MemoryType`. */
+  get memoryType(): number {
+    return this.exports.embedMemoryType();
+  }
+  /** Core cycles of the translation beyond a first-level hit, exits left out. */
+  get cycles(): number {
+    return this.exports.embedCycles();
+  }
+
+  /** Most translations of one batch. */
+  get batchMost(): number {
+    return this.exports.embedManyMost();
+  }
+  /**
+   * The batch: eight words for each translation. The host fills the address in words 0 and 1 and the access in word 2;
+   * `translateBatch` answers with the status in word 3, the physical address in words 4 and 5, the rights (after a page
+   * fault the error code) in word 6 and the cycles in word 7. To be taken anew for each batch, as memory may grow.
+   */
+  batch(): Uint32Array {
+    const at = this.exports.embedManyAddress();
+    return new Uint32Array(this.memory.buffer, at, this.exports.embedManyMost() * 8);
+  }
+  /**
+   * Makes the translations `first` up to `end` of the batch, in order. Returns the number of the first that was not
+   * answered by ok, from where the host goes on, or `end`.
+   */
+  translateBatch(first: number, end: number): number {
+    if (this.#recorder !== undefined)
+      throw new ConfigError("a recorder must see each store: translate one by one while recording");
+    return this.#after(this.exports.embedMany(first, end));
+  }
+
+  // ── Faults and exits
+
+  /** Vector of the exception that a status stands for, or -1: 14, 13 or 20. */
+  vectorOf(status: number): number {
+    return VECTORS[status] ?? -1;
+  }
+  /** Basic exit reason (SDM 3C appendix C), or the exit code of a nested page fault (APM 2), that a status stands for, or -1. */
+  exitReasonOf(status: number): number {
+    return EXIT_CODES[status] ?? -1;
+  }
+  /** After pageFault. */
+  get errorCode(): number {
+    return this.#word(2 * Cell.errorCode);
+  }
+  /** After pageFault: CR2; after an exit: the guest-linear address. */
+  get faultLow(): number {
+    return this.#word(2 * Cell.faultAddress);
+  }
+  get faultHigh(): number {
+    return this.#word(2 * Cell.faultAddress + 1);
+  }
+  get faultAddress(): bigint {
+    return this.#get(Cell.faultAddress);
+  }
+  /** After eptViolation: the exit qualification; after nestedPageFault: EXITINFO1. */
+  get qualification(): bigint {
+    return this.#get(Cell.qualification);
+  }
+  /** After an exit: the guest-physical address. */
+  get guestPhysical(): number {
+    return this.#number(Cell.exitAddress);
+  }
+
+  // ── Registers. Each returns a `Status`: ok, generalProtection, or the exit that a load of PDPTEs met.
+
+  #load(register: number, value: Value): number {
+    this.#recorder?.settle();
+    this.#set(Cell.value, BigInt.asUintN(64, BigInt(value)));
+    const status = this.exports.embedLoad(register);
+    if (status === Status.ok) this.#recorder?.register(register, BigInt.asUintN(64, BigInt(value)));
+    return this.#after(status);
+  }
+  /** MOV to CR0. */
+  setCr0(value: Value): number {
+    return this.#load(Register.cr0, value);
+  }
+  /** MOV to CR3, with bit 63 as the instruction had it. */
+  setCr3(value: Value): number {
+    return this.#load(Register.cr3, value);
+  }
+  setCr4(value: Value): number {
+    return this.#load(Register.cr4, value);
+  }
+  /** WRMSR of IA32_EFER. */
+  setEfer(value: Value): number {
+    return this.#load(Register.efer, value);
+  }
+  /** WRPKRU. */
+  setPkru(value: Value): number {
+    return this.#load(Register.pkru, value);
+  }
+  /** WRMSR of IA32_PKRS. */
+  setPkrs(value: Value): number {
+    return this.#load(Register.pkrs, value);
+  }
+  /** WRMSR of IA32_PAT. What is cached keeps its memory type. */
+  setPat(value: Value): void {
+    this.#set(Cell.value, BigInt.asUintN(64, BigInt(value)));
+    this.exports.embedSetPat();
+  }
+  /** EFLAGS.AC. */
+  setAc(on: boolean): void {
+    this.exports.embedAc(on);
+    this.#recorder?.setAc(on);
+    this.#after(0);
+  }
+  /** CS.L. */
+  setCodeLong(on: boolean): void {
+    this.#codeLong = on;
+    this.exports.embedCodeLong(on);
+  }
+  /** Kinds of invalidation, bits of `Feed`, that the last register load, instruction or entry made; 0 for none. */
+  get flushed(): number {
+    return this.exports.embedFlushed();
+  }
+
+  /** Takes registers as they are, without the checks and flushes of an instruction: at reset, or from a snapshot. */
+  setState(state: Partial<RegisterState>): void {
+    const all = { ...this.state(), ...state };
+    for (const [i, name] of (["cr0", "cr3", "cr4", "efer", "pkru", "pkrs"] as const).entries())
+      this.#set(i, all[name]);
+    this.#set(Cell.ac, all.ac ? 1 : 0);
+    for (const [i, entry] of all.pdptes.entries()) this.#set(Cell.pdptes + i, entry);
+    this.#set(Cell.codeLong, all.codeLong ? 1 : 0);
+    this.#set(Cell.secondRoot, 0);
+    this.#codeLong = all.codeLong;
     this.exports.embedSetState();
+    this.#recorder?.state(all);
+    this.#after(0);
   }
-
-  /** CR0, CR3, CR4, EFER, PKRU, IA32_PKRS as they are now, and the PAE level-3 entries. */
-  state(): {
-    cr0: bigint;
-    cr3: bigint;
-    cr4: bigint;
-    efer: bigint;
-    pkru: bigint;
-    pkrs: bigint;
-    pdptes: bigint[];
-  } {
+  state(): RegisterState {
     this.exports.embedGetState();
-    const [cr0, cr3, cr4, efer, pkru, pkrs] = this.#block as unknown as bigint[];
-    const pdptes = [...this.#block.subarray(Cell.pdptes, Cell.pdptes + 4)];
-    return { cr0: cr0!, cr3: cr3!, cr4: cr4!, efer: efer!, pkru: pkru!, pkrs: pkrs!, pdptes };
+    const [cr0, cr3, cr4, efer, pkru, pkrs] = [0, 1, 2, 3, 4, 5].map((cell) => this.#get(cell)) as [
+      bigint,
+      bigint,
+      bigint,
+      bigint,
+      bigint,
+      bigint,
+    ];
+    const pdptes = [0, 1, 2, 3].map((i) => this.#get(Cell.pdptes + i)) as unknown as RegisterState["pdptes"];
+    return {
+      cr0,
+      cr3,
+      cr4,
+      efer,
+      pkru,
+      pkrs,
+      ac: this.#get(Cell.ac) !== 0n,
+      codeLong: this.#codeLong,
+      pdptes,
+    };
   }
 
-  /** Host-physical memory. */
-  write(hpa: bigint, value: bigint, bytes: 4 | 8 = 8): void {
-    this.#block[Cell.address] = hpa;
-    this.#block[Cell.value] = value;
-    this.exports.embedWrite(bytes);
-  }
-  read(hpa: bigint, bytes: 4 | 8 = 8): bigint {
-    this.#block[Cell.address] = hpa;
-    this.exports.embedRead(bytes);
-    return this.#block[Cell.value]!;
-  }
+  // ── Invalidation
 
+  /** INVLPG. */
+  invlpg(low: number, high: number): void {
+    this.#recorder?.settle();
+    this.#setHalves(Cell.address, low, high);
+    this.exports.embedInvlpg();
+    this.#recorder?.invlpg(low, high);
+    this.#after(0);
+  }
+  /** INVPCID: type 0 an address, 1 a PCID, 2 everything, 3 everything but global pages. ok or generalProtection. */
+  invpcid(type: number, pcid: Value, low = 0, high = 0): number {
+    this.#recorder?.settle();
+    this.#setHalves(Cell.address, low, high);
+    this.#set(Cell.value, pcid);
+    const status = this.exports.embedInvpcid(type);
+    if (status === Status.ok) this.#recorder?.invpcid(type, Number(pcid), low, high);
+    return this.#after(status);
+  }
+  /** INVVPID: type 0 an address, 1 a VPID, 2 all, 3 a VPID but global pages. ok or vmFail. */
+  invvpid(type: number, vpid: Value, low = 0, high = 0): number {
+    this.#setHalves(Cell.address, low, high);
+    this.#set(Cell.value, vpid);
+    return this.#after(this.exports.embedInvvpid(type));
+  }
+  /** INVEPT: type 1 an EPTP, 2 all. ok or vmFail. */
+  invept(type: number, eptp: Value): number {
+    this.#set(Cell.address, eptp);
+    this.#set(Cell.value, 0);
+    return this.#after(this.exports.embedInvept(type));
+  }
+  /** INVLPGA. */
+  invlpga(low: number, high: number, asid: number): void {
+    this.#setHalves(Cell.address, low, high);
+    this.#set(Cell.value, asid);
+    this.exports.embedInvlpga();
+    this.#after(0);
+  }
   /** Drops everything cached. */
   flush(): void {
     this.exports.embedFlush();
+    this.#after(0);
   }
 
-  /** One walk past the TLBs. */
-  walk(gva: bigint, access: Access): Outcome & { entry?: bigint } {
-    this.#block[Cell.address] = gva;
-    const outcome = this.#outcome(this.exports.embedWalk(accessBits(access)));
-    return outcome.ok ? { ...outcome, entry: this.#block[Cell.entry]! } : outcome;
-  }
+  // ── The host as hypervisor
 
-  /** One access through the TLBs. */
-  access(gva: bigint, access: Access, bytes = 1): Outcome {
-    this.#block[Cell.address] = gva;
-    return this.#outcome(this.exports.embedAccess(accessBits(access), bytes));
+  /** VM entry with this EPTP: ok or vmFail. */
+  setEptp(eptp: Value, vpid = 1): number {
+    this.#set(Cell.secondRoot, eptp);
+    this.#set(Cell.vpid, vpid);
+    return this.#after(this.exports.embedEnter());
   }
-
-  /** MOV to a control register, WRMSR of EFER or IA32_PKRS, WRPKRU. */
-  load(register: keyof typeof Register, value: bigint): Ended {
-    this.#block[Cell.value] = value;
-    return this.#ended(this.exports.embedLoad(Register[register]));
+  /** VMRUN with this nCR3: ok or vmFail. `tlbControl`: 1 flushes everything, 3 this ASID, 7 this ASID but global pages. */
+  setNcr3(ncr3: Value, asid = 1, tlbControl: 0 | 1 | 3 | 7 = 0): number {
+    this.#set(Cell.secondRoot, ncr3);
+    this.#set(Cell.vpid, asid);
+    const status = this.exports.embedRun();
+    if (status === Status.ok && tlbControl !== 0) this.exports.embedTlbControl(tlbControl);
+    return this.#after(status);
   }
-  invlpg(gva: bigint): void {
-    this.#block[Cell.address] = gva;
-    this.exports.embedInvlpg();
+  /** The VPID or ASID that is current. */
+  setVpid(vpid: number): void {
+    this.#set(Cell.vpid, vpid);
+    this.exports.embedSetVpid();
+    this.#after(0);
   }
-  /** `descriptor` is the low half of the operand: the PCID, and reserved bits. */
-  invpcid(type: number, descriptor: bigint, gva = 0n): Ended {
-    this.#block[Cell.address] = gva;
-    this.#block[Cell.value] = descriptor;
-    return this.#ended(this.exports.embedInvpcid(type));
-  }
-  /** `descriptor` is the low half of the operand: the VPID, and reserved bits. */
-  invvpid(type: number, descriptor: bigint, gva = 0n): Ended {
-    this.#block[Cell.address] = gva;
-    this.#block[Cell.value] = descriptor;
-    return this.#ended(this.exports.embedInvvpid(type));
-  }
-  invept(type: number, eptp: bigint, high = 0n): Ended {
-    this.#block[Cell.address] = eptp;
-    this.#block[Cell.value] = high;
-    return this.#ended(this.exports.embedInvept(type));
-  }
-  invlpga(gva: bigint, asid: number): void {
-    this.#block[Cell.address] = gva;
-    this.#block[Cell.value] = BigInt(asid);
-    this.exports.embedInvlpga();
-  }
-  /** TLB_CONTROL of the VMCB, as a VMRUN carries it out. */
-  tlbControl(control: 0 | 1 | 3 | 7): void {
-    this.exports.embedTlbControl(control);
-  }
-  /** VM entry with this EPTP and VPID. */
-  enter(eptp: bigint, vpid = 1): Ended {
-    this.#block[Cell.secondRoot] = eptp;
-    this.#block[Cell.vpid] = BigInt(vpid);
-    return this.#ended(this.exports.embedEnter());
-  }
-  /** VM exit. */
-  exit(): void {
+  /** A VM exit: without VPIDs it flushes. */
+  vmExit(): void {
     this.exports.embedExit();
+    this.#after(0);
   }
-
   /** The #VE information area (undefined: #VE off) and the page-modification log. */
   setVirtualization(settings: {
-    veArea?: bigint;
+    veArea?: Value;
     eptpIndex?: number;
-    pmlBase?: bigint;
+    pmlBase?: Value;
     pmlIndex?: number;
   }): void {
-    const cells = this.#block;
-    cells[Cell.veArea] = settings.veArea ?? 0xffff_ffff_ffff_ffffn;
-    cells[Cell.eptpIndex] = BigInt(settings.eptpIndex ?? 0);
-    cells[Cell.pmlBase] = settings.pmlBase ?? 0n;
-    cells[Cell.pmlIndex] = BigInt(settings.pmlIndex ?? 511);
+    this.#set(Cell.veArea, settings.veArea ?? NO_AREA);
+    this.#set(Cell.eptpIndex, settings.eptpIndex ?? 0);
+    this.#set(Cell.pmlBase, settings.pmlBase ?? 0);
+    this.#set(Cell.pmlIndex, settings.pmlIndex ?? 511);
     this.exports.embedSetVirtualization();
   }
   get pmlIndex(): number {
     this.exports.embedGetState();
-    return Number(this.#block[Cell.pmlIndex]);
+    return this.#number(Cell.pmlIndex);
   }
 
-  /** Guest-physical memory where the machine's own hypervisor places it; a store is one into a page table. */
-  readGuest(gpa: bigint): bigint {
-    this.#block[Cell.address] = gpa;
-    this.exports.embedReadGuest();
-    return this.#block[Cell.value]!;
-  }
-  storeEntry(gpa: bigint, value: bigint): void {
-    this.#block[Cell.address] = gpa;
-    this.#block[Cell.value] = value;
-    this.exports.embedStoreEntry();
-  }
+  // ── The model as hypervisor
 
-  #outcome(code: number): Outcome {
-    const cells = this.#block;
-    const references = Number(cells[Cell.references]);
-    const gpa = cells[Cell.exitAddress]!;
-    const gla = cells[Cell.faultAddress]!;
-    const qualification = Number(cells[Cell.qualification]);
-    switch (code) {
-      case OutcomeCode.ok:
-        return { ok: true, hpa: cells[Cell.hostPhysical]!, gpa: cells[Cell.guestPhysical]!, references };
-      case OutcomeCode.pageFault:
-        return { ok: false, fault: "PF", errorCode: Number(cells[Cell.errorCode]), cr2: gla, references };
-      case OutcomeCode.generalProtection:
-        return { ok: false, fault: "GP", references };
-      case OutcomeCode.eptViolation:
-        return { ok: false, exit: "EPT_VIOLATION", qualification, gpa, gla, references };
-      case OutcomeCode.eptMisconfig:
-        return { ok: false, exit: "EPT_MISCONFIG", gpa, references };
-      case OutcomeCode.nestedPageFault:
-        return { ok: false, exit: "NPF", exitinfo1: cells[Cell.qualification]!, gpa, references };
-      case OutcomeCode.pmlFull:
-        return { ok: false, exit: "PML_FULL", references };
-      case OutcomeCode.virtualizationException:
-        return { ok: false, fault: "VE", references };
-      default:
-        throw new Error(`outcome ${code}`);
+  /** Where the instruction under way is, and the bytes that its store writes: read by a hypervisor that emulates it. */
+  instruction(low: number, high: number, storeBytes = 8): void {
+    this.exports.embedInstruction(low, high, storeBytes);
+    this.#recorder?.instructionAt(low, high);
+  }
+  /**
+   * The host has made the guest's store of `bytes` at this physical address: to be called after a write was answered by
+   * `emulated`. After any other it makes no difference.
+   */
+  stored(address: number, bytes: number): void {
+    for (let at = address - (address % 8); at < address + bytes; at += 8) {
+      this.#set(Cell.address, at);
+      this.exports.embedStored();
     }
+    this.#after(0);
+  }
+  /** An instruction, or an interrupt, that exits under any hypervisor; `reason` is one of the result's, such as "cpuid". */
+  exits(reason: string, vector = 32): void {
+    const known = exitReasons.find(({ name }) => name === reason);
+    if (known === undefined)
+      throw new ConfigError(
+        `no exit has the reason "${reason}"; there are ${exitReasons.map(({ name }) => name).join(", ")}`,
+      );
+    this.#recorder?.exits(reason, vector);
+    this.exports.embedExitAlways(known.value);
+    this.#after(0);
+  }
+  /** The host takes pages of the guest away, shares them (read-only until they are written), or logs stores to them. */
+  host(what: "reclaim" | "share" | "logStores", address: number, bytes: number): void {
+    const [first, frames] = [Math.floor(address / 4096), Math.ceil(bytes / 4096)];
+    this.#recorder?.host(what, first, frames);
+    this.exports.embedHostEvent(HOST_EVENTS[what], first, frames);
+    this.#after(0);
   }
 
-  #ended(code: number): Ended {
-    if (code === OutcomeCode.ok) return "ok";
-    if (code === OutcomeCode.generalProtection) return "GP";
-    if (code === OutcomeCode.vmFail) return "VMfail";
-    const gpa = this.#block[Cell.exitAddress]!;
-    const qualification = this.#block[Cell.qualification]!;
-    if (code === OutcomeCode.eptViolation)
-      return { exit: "EPT_VIOLATION", qualification: Number(qualification), gpa };
-    if (code === OutcomeCode.eptMisconfig) return { exit: "EPT_MISCONFIG", gpa };
-    if (code === OutcomeCode.nestedPageFault) return { exit: "NPF", exitinfo1: qualification, gpa };
-    return { exit: "PML_FULL" };
+  // ── Figures, as in a replay
+
+  counters(): Record<string, number> {
+    this.exports.embedSettle();
+    return this.#core.counters();
   }
+  structures(): Record<string, Record<string, number>> {
+    return this.#core.structures();
+  }
+  /** Lets everything under way finish and reads all figures: counters, structures, exits, cycles, laws. */
+  result(): MachineResult {
+    this.exports.embedSettle();
+    return this.#machine.finish();
+  }
+  /**
+   * Replays records (traces/FORMAT.md) that the host has gathered; slices need not end where records do. Throws
+   * ReplayError.
+   */
+  replay(records: Uint8Array): void {
+    this.#machine.feed(records);
+    this.#refresh();
+    this.#after(0);
+  }
+
+  /** With `record`: the trace so far, a whole .nwt file. */
+  trace(): Promise<Uint8Array> {
+    if (this.#recorder === undefined)
+      throw new ConfigError("this MMU does not record; make it with record: true");
+    return this.#recorder.trace();
+  }
+}
+
+const SHIFTS = [12, 21, 30, 22, 14];
+
+/** The MMU of one virtual CPU over the host's memory. Throws ConfigError. */
+export function createMmu(options: MmuOptions): Mmu {
+  return new Mmu(options);
 }

@@ -1,6 +1,6 @@
 import type { Outcome } from "../reference/walker.js";
 
-export { Mmu as CoreWalker, parametersOf } from "../../src/embed/mmu.js";
+export { BareCore as CoreWalker, parametersOf } from "../../src/conform/bare/core.js";
 
 /** The reference walker's outcome without its list of references: what the core must equal. */
 export function comparable(outcome: Outcome): object {

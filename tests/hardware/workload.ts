@@ -1,6 +1,6 @@
 import { resolveConfig } from "../../src/config/index.js";
+import { AccessBit } from "../../src/conform/bare/exports.js";
 import { FIRST_DATA, type Flags, Guest } from "../../src/conform/guest.js";
-import { AccessBit } from "../../src/embed/exports.js";
 
 /** Small access patterns on a guest laid out by hand, and what the core counts for them. */
 

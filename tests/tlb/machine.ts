@@ -1,5 +1,5 @@
-import { cachesOf, Mmu, type Parameters, parametersOf } from "../../src/embed/mmu.js";
-import type { Access, Ept, Outcome, Registers } from "../../src/embed/types.js";
+import { BareCore, cachesOf, type Parameters, parametersOf } from "../../src/conform/bare/core.js";
+import type { Access, Ept, Outcome, Registers } from "../../src/conform/bare/types.js";
 
 export const READ: Access = { kind: "read", user: false, implicit: false };
 export const WRITE: Access = { kind: "write", user: false, implicit: false };
@@ -55,7 +55,7 @@ export const LONG: Registers = {
 
 /** A machine with TLBs of every size, paging-structure caches and a nested TLB, and tables written by hand. */
 export class TlbMachine {
-  readonly mmu: Mmu;
+  readonly mmu: BareCore;
   readonly regs: Registers;
   #tables = TABLES;
   #eptTables = EPT_TABLES;
@@ -74,7 +74,7 @@ export class TlbMachine {
           ...ept,
         }
       : { kind: "none" };
-    this.mmu = Mmu.with(parametersOf(this.regs, stage2, { nestedTlbData: 1, ...more }), CACHES);
+    this.mmu = BareCore.with(parametersOf(this.regs, stage2, { nestedTlbData: 1, ...more }), CACHES);
     this.mmu.setVirtualization({});
     this.mmu.setState(this.regs, ept ? ({ ...stage2, root: EPT_TABLES } as Ept) : { kind: "none" });
   }

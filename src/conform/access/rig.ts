@@ -1,6 +1,6 @@
 import type { CoreBuild } from "../../core.js";
-import { OutcomeCode, Register } from "../../embed/exports.js";
-import { cachesOf, Mmu, type Parameters } from "../../embed/mmu.js";
+import { BareCore, cachesOf, type Parameters } from "../bare/core.js";
+import { OutcomeCode, Register } from "../bare/exports.js";
 import {
   AC,
   type Cases,
@@ -77,7 +77,7 @@ export interface Failure {
 
 /** One machine with the tables of the test, which makes cases by the batch. */
 export class Rig {
-  readonly #mmu: Mmu;
+  readonly #mmu: BareCore;
   readonly #oracle = new Oracle();
   readonly #most: number;
   #words: Uint32Array;
@@ -106,7 +106,11 @@ export class Rig {
     readonly levels: 4 | 5,
     build?: CoreBuild | WebAssembly.Module,
   ) {
-    this.#mmu = new Mmu(parametersOf(mode, cases.maxphyaddr), mode === "no-tlb" ? [] : cachesOf(4), build);
+    this.#mmu = new BareCore(
+      parametersOf(mode, cases.maxphyaddr),
+      mode === "no-tlb" ? [] : cachesOf(4),
+      build,
+    );
     const { exports } = this.#mmu;
     exports.embedLeaveExits(false);
     const tables = TABLES.slice(5 - levels);

@@ -1,6 +1,6 @@
-import { AccessBit } from "../../embed/exports.js";
-import { Mmu, type Parameters, parametersOf } from "../../embed/mmu.js";
-import type { Ept, Registers, Stage2 } from "../../embed/types.js";
+import { BareCore, type Parameters, parametersOf } from "../bare/core.js";
+import { AccessBit } from "../bare/exports.js";
+import type { Ept, Registers, Stage2 } from "../bare/types.js";
 
 /** A guest that maps one page over a second stage of any depth, nothing cached: what one walk reads and costs. */
 
@@ -44,7 +44,7 @@ class Tables {
   #next: bigint;
 
   constructor(
-    private readonly mmu: Mmu,
+    private readonly mmu: BareCore,
     first: bigint,
     private readonly levels: number,
     private readonly flags: bigint,
@@ -76,7 +76,7 @@ class Tables {
 
 const down = (address: bigint, level: number) => address & ~((1n << BigInt(3 + 9 * level)) - 1n);
 
-function build(shape: Shape, more: Parameters): { mmu: Mmu; gva: bigint } {
+function build(shape: Shape, more: Parameters): { mmu: BareCore; gva: bigint } {
   const { levels, leaf, host } = shape;
   const registers: Registers = {
     cr0: 0x8001_0033n,
@@ -99,7 +99,7 @@ function build(shape: Shape, more: Parameters): { mmu: Mmu; gva: bigint } {
     mbec: false,
   };
   const stage2: Stage2 = ept ?? { kind: "none" };
-  const mmu = new Mmu(parametersOf(registers, stage2, more));
+  const mmu = new BareCore(parametersOf(registers, stage2, more));
   const gva = (levels === 5 ? 1n << 52n : 1n << 45n) + 3n * GB;
   /* In another half of the second stage than the guest's tables, so that the two paths share the root alone. */
   const data = host ? (1n << BigInt(2 + 9 * host.levels)) * 2n : 4n * GB;

@@ -1,5 +1,5 @@
 import { resolveConfig } from "../../config/index.js";
-import { AccessBit } from "../../embed/exports.js";
+import { AccessBit } from "../bare/exports.js";
 import { FIRST_DATA, Guest } from "../guest.js";
 import type { Misses } from "./published.js";
 import { CODE, lineNumbers, type Program, REGION, STORE_EVERY } from "./random-lines.js";

@@ -1,5 +1,5 @@
-import { Mmu, type Parameters, parametersOf } from "../../embed/mmu.js";
-import type { Access, Ept, Npt, Outcome, Registers } from "../../embed/types.js";
+import { BareCore, type Parameters, parametersOf } from "../bare/core.js";
+import type { Access, Ept, Npt, Outcome, Registers } from "../bare/types.js";
 
 export const READ: Access = { kind: "read", user: false, implicit: false };
 export const WRITE: Access = { kind: "write", user: false, implicit: false };
@@ -36,7 +36,7 @@ export interface Shape {
  * that share only the root table, so that a case may break one alone. Level 0 stands for the data page.
  */
 export class World {
-  readonly mmu: Mmu;
+  readonly mmu: BareCore;
   readonly regs: Registers;
   readonly gva = GVA;
   readonly levels: number;
@@ -50,7 +50,7 @@ export class World {
   ) {
     this.levels = stage2.levels;
     this.regs = { ...GUEST, vendor: stage2.kind === "npt" ? "amd" : "intel", ...shape.regs };
-    this.mmu = Mmu.with(parametersOf(this.regs, stage2, more));
+    this.mmu = BareCore.with(parametersOf(this.regs, stage2, more));
     for (let level = 4; level >= 0; --level) {
       const leafLevel = level === 0 ? (shape.dataLeaf ?? 1) : (shape.tableLeaf ?? 1);
       this.#mapHost(level, leafLevel);

@@ -1,6 +1,6 @@
 import type { MachineConfig } from "../../config/index.js";
-import { AccessBit } from "../../embed/exports.js";
 import type { Law } from "../../result.js";
+import { AccessBit } from "../bare/exports.js";
 import { FIRST_DATA, Guest } from "../guest.js";
 import type { Point } from "./chase.js";
 import { permutation } from "./random.js";

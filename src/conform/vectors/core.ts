@@ -1,5 +1,5 @@
-import { Mmu, parametersOf } from "../../embed/mmu.js";
-import type { Registers, Stage2 } from "../../embed/types.js";
+import { BareCore, parametersOf } from "../bare/core.js";
+import type { Registers, Stage2 } from "../bare/types.js";
 import type { VectorCase } from "./case.js";
 import type { SystemUnderTest } from "./check.js";
 
@@ -20,7 +20,7 @@ export function stage2Of(vector: VectorCase): Stage2 {
 
 /** The core behind the vectors' interface. */
 export function coreUnderTest(nonleafAccessed: SystemUnderTest["nonleafAccessed"]): SystemUnderTest {
-  let mmu: Mmu;
+  let mmu: BareCore;
   let vector: VectorCase;
   return {
     nonleafAccessed,
@@ -29,7 +29,7 @@ export function coreUnderTest(nonleafAccessed: SystemUnderTest["nonleafAccessed"
       const regs = registersOf(vector);
       const stage2 = stage2Of(vector);
       const eagerAccessed = nonleafAccessed === "eager" ? 1 : 0;
-      mmu = Mmu.with(parametersOf(regs, stage2, { eagerAccessed }));
+      mmu = BareCore.with(parametersOf(regs, stage2, { eagerAccessed }));
       for (const { entries } of [vector, ...(vector.nested?.paths ?? [])]) {
         for (const { hpa, before } of entries) mmu.write(hpa, before);
       }
