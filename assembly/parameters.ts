@@ -203,6 +203,8 @@ export enum Parameter {
   shadowSplinter,
   /** 1: shadow pages made under one EFER.NXE do not serve under the other. */
   shadowNxRole,
+  /** 1: a fault drops what is mapped at its address, as the CPU's TLB does; 0: unless the guest's page is not present. */
+  shadowFaultDrops,
   /** 1: nested paging by KVM's older code, whose tables are direct shadow pages; 0: by its TDP MMU. */
   tdpLegacy,
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { NESTED, type Parameters } from "./shadow/driven.js";
+import { NESTED, type Parameters, WRITE } from "./shadow/driven.js";
 import { A, at, D, DATA, FRESH, KernelGuest, P, TABLE, U, USED } from "./shadow/kernel-guest.js";
 
 /* Each knob of the shadow MMU moves the counter that it is for, and the guest sees the same. */
@@ -353,4 +353,21 @@ it("splintered large pages take small entries", () => {
   expect(splintered).toMatchObject({ sp_created_L1d: 1 });
   expect(splintered).not.toHaveProperty("pages_2m");
   expect(figure(splintered, "pages_4k")).toBeGreaterThan(0);
+});
+
+it("a page fault drops what was mapped, or only where the guest's page is present (kvm_inject_emulated_page_fault)", () => {
+  const after = (shadowFaultDrops: number) => {
+    const g = new KernelGuest({ shadowFaultDrops });
+    const { pml4, pt } = g.space();
+    g.store(pt, 0, page(0) | P | A | D);
+    g.cr3(pml4);
+    expect(g.read(0n)).toBe(page(0));
+    g.store(pt, 0, 0n);
+    /* Nobody has flushed it: it may be used. The write finds a page that is not writable, and faults. */
+    expect(g.read(0n)).toBe(page(0));
+    expect(g.machine.access(0n, WRITE)).toEqual({ outcome: "#PF", errorCode: 2 });
+    return g.read(0n);
+  };
+  expect(after(1)).toBeUndefined();
+  expect(after(0)).toBe(page(0));
 });

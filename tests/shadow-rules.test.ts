@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { NESTED } from "./shadow/driven.js";
+import { NESTED, READ, WRITE } from "./shadow/driven.js";
 import { A, at, D, DATA, FRESH, KernelGuest, P, PS, TABLE, U, USED, W } from "./shadow/kernel-guest.js";
 
 /* Rules of KVM's shadow MMU that the recorded counters do not decide (paging_tmpl.h, mmu.c of Linux 6.1 and 6.12). */
@@ -580,4 +580,33 @@ describe("CR0.WP = 0", () => {
     g.machine.state(0, false, 0);
     expect(g.write(0n)).toBe(page(0));
   });
+});
+
+it.each([
+  ["PKE", 1n << 22n],
+  ["SMAP", 1n << 21n],
+])("a page that CR0.WP = 0 made the supervisor's does not serve once %s protects the user's", (_, bit) => {
+  const g = new KernelGuest();
+  const { pml4, pt } = g.space();
+  g.store(pt, 0, DATA | P | U | A | D);
+  g.cr3(pml4);
+  g.machine.load(0, 0x80000033n);
+  /* The key 0 refuses the user's pages to everyone. */
+  g.machine.state(0, false, 1);
+  expect(g.write(0n)).toBe(DATA);
+  g.machine.load(4, 0x20n | bit);
+  expect(g.machine.access(0n, WRITE)).toMatchObject({ outcome: "#PF" });
+  expect(g.machine.access(0n, READ)).toMatchObject({ outcome: "#PF" });
+});
+
+it("with CR0.WP = 0 and protection keys a write to a page of the user's is emulated, so that its key still counts", () => {
+  const g = new KernelGuest();
+  const { pml4, pt } = g.space();
+  g.store(pt, 0, DATA | P | U | A | D);
+  g.cr3(pml4);
+  g.machine.load(0, 0x80000033n);
+  g.machine.load(4, 0x400020n);
+  expect(g.moved(() => g.write(0n))).toMatchObject({ pf_emulate: 1 });
+  g.machine.state(0, false, 1);
+  expect(g.machine.access(0n, WRITE)).toEqual({ outcome: "#PF", errorCode: 0x23 });
 });

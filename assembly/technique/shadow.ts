@@ -22,6 +22,7 @@ import {
   CR4_PCIDE,
   CR4_PGE,
   CR4_PKE,
+  CR4_PKS,
   CR4_PSE,
   CR4_SMAP,
   CR4_SMEP,
@@ -154,7 +155,7 @@ export function loadCr0(value: u64): void {
   if ((changed & ~TASK_SWITCHED) !== 0) leave(ExitReason.write_cr0);
 }
 
-const CR4_ROLE: u64 = CR4_PSE | CR4_PAE | CR4_LA57 | CR4_SMEP | CR4_SMAP | CR4_PKE;
+const CR4_ROLE: u64 = CR4_PSE | CR4_PAE | CR4_LA57 | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PKS;
 
 /** KVM: `kvm_post_set_cr4`. */
 export function loadCr4(value: u64): void {

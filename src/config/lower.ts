@@ -107,6 +107,7 @@ function scalars(c: MachineConfig): Partial<Record<keyof typeof Parameter, numbe
     shadowUnshadow: c.shadow.unshadow,
     shadowSplinter: c.shadow.splinter,
     shadowNxRole: c.shadow.nxRole,
+    shadowFaultDrops: c.shadow.faultDrops,
     kernelPlays: PLAYS[c.kernel.plays],
     kernelSeed: c.kernel.seed,
     kernelLevels: c.kernel.levels,

@@ -400,6 +400,9 @@ export const machineSchema = z
         nxRole: flag(
           "Shadow pages made under one EFER.NXE do not serve under the other. KVM has one role for both, so a guest that clears NXE sees pages whose entries have bit 63 set, where a CPU refuses them.",
         ).default(true),
+        faultDrops: flag(
+          "A guest's page fault drops what is mapped at its address, as it drops a CPU's TLB entries (SDM 3A 4.10.4.1). KVM does not where the fault is for a page that is not present (kvm_inject_emulated_page_fault), so what a table out of sync said before may be used once more.",
+        ).default(true),
       })
       .describe("Shadow paging: a hypervisor's policy, Linux KVM's (arch/x86/kvm/mmu) by default.")
       .prefault({}),

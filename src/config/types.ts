@@ -198,5 +198,6 @@ export interface MachineConfig extends CpuConfig {
     unshadow: number;
     splinter: boolean;
     nxRole: boolean;
+    faultDrops: boolean;
   };
 }

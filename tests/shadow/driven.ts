@@ -55,6 +55,7 @@ const defaults: Parameters = {
   shadowKernel: 612,
   shadowDirtyTrap: 1,
   shadowNxRole: 1,
+  shadowFaultDrops: 1,
 };
 
 /** A first-level TLB for data and one for instructions, a second level, and a cache of every upper level. */

@@ -7,7 +7,7 @@ import { Parameter, parameter } from "../../parameters";
 import { ErrorFamily, Tracepoint, traceCode, traceLevel } from "../../tracepoints";
 import { guest, registers } from "../../vcpu/registers";
 import { KIND, SHADOW_STACK, USER, WRITE } from "../../x86/access";
-import { CR0_WP, CR4_PKS, CR4_SMAP, CR4_SMEP } from "../../x86/control";
+import { CR0_WP, CR4_PKE, CR4_PKS, CR4_SMAP, CR4_SMEP } from "../../x86/control";
 import { fault, PF_KEY, PF_PRESENT, PF_RESERVED, PF_WRITE } from "../../x86/fault";
 import { RIGHT_EXECUTE, RIGHT_USER, RIGHT_WRITE } from "../../x86/rights";
 import { Resolution, setEmulatedAddress } from "../resolution";
@@ -33,11 +33,14 @@ let checksSelfMapping = true;
 let roomFirst = false;
 /** Large pages of the guest are mapped piece by piece. Xen: the fl1 shadows of arch/x86/mm/shadow/multi.c. */
 let splinters = false;
+/** What the hardware found mapped goes with the fault, whatever the guest's entry says. SDM 3A 4.10.4.1. */
+let faultDrops = true;
 
 export function configureFault(): void {
   checksSelfMapping = parameter(Parameter.shadowKernel) < 612;
   roomFirst = parameter(Parameter.shadowKernel) >= 612;
   splinters = parameter(Parameter.shadowSplinter) !== 0;
+  faultDrops = parameter(Parameter.shadowFaultDrops) !== 0;
 }
 
 /** What comes of the fault that `fault` describes, with the hardware's error code. */
@@ -53,7 +56,8 @@ export function resolveFault(va: u64, access: u32): Resolution {
   count(Counter.pf_taken);
   if (!walkGuest(va, access, code & ~PF_RESERVED)) {
     /* The TLB must not hold more than the guest was told. KVM: `kvm_inject_emulated_page_fault`. */
-    if ((fault.errorCode & (PF_PRESENT | PF_RESERVED)) === PF_PRESENT) invalidateOn(rootFor(va), va);
+    const mapped = faultDrops ? code : fault.errorCode;
+    if ((mapped & (PF_PRESENT | PF_RESERVED)) === PF_PRESENT) invalidateOn(rootFor(va), va);
     count(Counter.pf_guest);
     endRun();
     return Resolution.guestFault;
@@ -77,9 +81,10 @@ export function resolveFault(va: u64, access: u32): Resolution {
   if (write && !(walked.access & RIGHT_WRITE)) {
     /*
      * Only CR0.WP = 0 lets this write pass, which the hardware never has: the page becomes a writable page of the
-     * supervisor. KVM loses SMAP and the key on such a page; where they count, the write is emulated instead.
+     * supervisor. KVM loses SMAP on such a page, and the user's key would count as the supervisor's; where they count,
+     * the write is emulated instead.
      */
-    if (walked.access & RIGHT_USER && (registers.cr4 & (CR4_SMAP | CR4_PKS)) !== 0)
+    if (walked.access & RIGHT_USER && (registers.cr4 & (CR4_SMAP | CR4_PKE | CR4_PKS)) !== 0)
       return emulate(va, access, gpa);
     walked.access = (walked.access | RIGHT_WRITE) & ~RIGHT_USER;
     if (registers.cr4 & CR4_SMEP) walked.access &= ~RIGHT_EXECUTE;
