@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { csvParts, hasIntervalRows, intervalRowsOf, type LongRow, parquetOf, rowsOf } from "../data/index.js";
+import type { LongRow } from "../data/index.js";
 import type { ReportSweep } from "../plot/index.js";
 import type { Result } from "../result.js";
 import type { OptionSpecs, Parsed } from "./arguments.js";
@@ -83,17 +83,7 @@ export async function checkOutputs(outputs: Outputs): Promise<void> {
 /** Writes a result, or the results of a comparison with keys varied, to where they are to go; says nothing. */
 export async function writeOutputs(io: Io, outputs: Outputs, result: Result | ReportSweep): Promise<void> {
   if (outputs.json !== undefined) await writeJson(io, outputs.json, result);
-  const settings = "points" in result ? result.points : result;
-  if (outputs.csv !== undefined) {
-    await writeCsv(io, outputs.csv, rowsOf(settings));
-    if (outputs.csv !== "-" && hasIntervalRows(settings))
-      await writeCsv(io, besides(outputs.csv, "intervals"), intervalRowsOf(settings));
-  }
-  if (outputs.parquet !== undefined) {
-    await writeParquet(outputs.parquet, rowsOf(settings), result);
-    if (hasIntervalRows(settings))
-      await writeParquet(besides(outputs.parquet, "intervals"), intervalRowsOf(settings), result);
-  }
+  if (outputs.csv !== undefined || outputs.parquet !== undefined) await writeRows(io, outputs, result);
   stopIfInterrupted(io);
   if (outputs.html !== undefined) {
     const { reportHtml } = await import("../plot/index.js");
@@ -108,12 +98,23 @@ export async function writeOutputs(io: Io, outputs: Outputs, result: Result | Re
   }
 }
 
-async function writeCsv(io: Io, path: string, rows: Iterable<LongRow>): Promise<void> {
-  if (path !== "-") {
-    await writeFile(path, encoded(csvParts(rows), io));
-    return;
+/** What writes rows is loaded only for them. */
+async function writeRows(io: Io, { csv, parquet }: Outputs, result: Result | ReportSweep): Promise<void> {
+  const { csvParts, hasIntervalRows, intervalRowsOf, parquetOf, rowsOf } = await import("../data/index.js");
+  const settings = "points" in result ? result.points : result;
+  const intervals = hasIntervalRows(settings);
+  if (csv === "-") for (const part of csvParts(rowsOf(settings))) io.stdout.write(part);
+  else if (csv !== undefined) {
+    const write = (path: string, rows: Iterable<LongRow>) => writeFile(path, encoded(csvParts(rows), io));
+    await write(csv, rowsOf(settings));
+    if (intervals) await write(besides(csv, "intervals"), intervalRowsOf(settings));
   }
-  for (const part of csvParts(rows)) io.stdout.write(part);
+  if (parquet !== undefined) {
+    const told = { nestwalk: result.nestwalk, config: JSON.stringify(result.config) };
+    const write = (path: string, rows: Iterable<LongRow>) => writeFile(path, [parquetOf(rows, told)]);
+    await write(parquet, rowsOf(settings));
+    if (intervals) await write(besides(parquet, "intervals"), intervalRowsOf(settings));
+  }
 }
 
 function* encoded(parts: Iterable<string>, io: Io): Generator<Uint8Array, void> {
@@ -122,14 +123,6 @@ function* encoded(parts: Iterable<string>, io: Io): Generator<Uint8Array, void> 
     stopIfInterrupted(io);
     yield encoder.encode(part);
   }
-}
-
-async function writeParquet(
-  path: string,
-  rows: Iterable<LongRow>,
-  { nestwalk, config }: Result | ReportSweep,
-): Promise<void> {
-  await writeFile(path, [parquetOf(rows, { nestwalk, config: JSON.stringify(config) })]);
 }
 
 /** "out.csv" as "out.intervals.csv". */
