@@ -7,26 +7,7 @@ export {
   structuresAddress,
   walkLengthsAddress,
 } from "./counters";
-export {
-  driveAccess,
-  driveAddressHigh,
-  driveAddressLow,
-  driveAttempt,
-  driveEnter,
-  driveErrorCode,
-  driveExit,
-  driveHost,
-  driveInstruction,
-  driveInvlpg,
-  driveInvpcid,
-  driveLoad,
-  driveReadHigh,
-  driveReadLow,
-  driveState,
-  driveStoreBytes,
-  driveStoreEntry,
-} from "./drive";
-export { embedAccess, embedWalk } from "./embed/access";
+export { embedAccess, embedResolve, embedWalk } from "./embed/access";
 export {
   embedContext,
   embedKind,
@@ -49,7 +30,9 @@ export {
   embedInvpcid,
   embedInvvpid,
   embedLoad,
+  embedLoaded,
   embedNoRoot,
+  embedResume,
   embedRun,
   embedSetVpid,
   embedTlbControl,

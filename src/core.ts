@@ -25,6 +25,8 @@ export interface CoreExports extends ExplainExports {
   exitCyclesAddress(): number;
   structuresAddress(): number;
   tracepointsAddress(): number;
+  /** Error codes of faults and exits, and how many there were: 32 pairs of cells for each family. */
+  errorCodesAddress(): number;
   mismatchAddress(): number;
   windowAddress(): number;
   windowSize(): number;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { NESTED, READ, WRITE } from "./shadow/driven.js";
-import { A, at, D, DATA, FRESH, KernelGuest, P, PS, TABLE, U, USED, W } from "./shadow/kernel-guest.js";
+import { A, at, CODE, D, DATA, FRESH, KernelGuest, P, PS, TABLE, U, USED, W } from "./shadow/kernel-guest.js";
 
 /* Rules of KVM's shadow MMU that the recorded counters do not decide (paging_tmpl.h, mmu.c of Linux 6.1 and 6.12). */
 
@@ -39,7 +39,7 @@ describe("write flooding", () => {
       const { pml4, pdpt } = g.space();
       g.cr3(pml4);
       g.touch();
-      g.machine.storeBytes(bytes);
+      g.machine.instruction(CODE, bytes);
       return g.moved(() => g.write(0xffff_ffff_8000_0000n + pdpt + offset)).mmu_flooded ?? 0;
     };
     expect(store(8, 8n)).toBe(0);
@@ -101,11 +101,11 @@ describe("write flooding", () => {
       between(g, own, other);
       return g.moved(() => g.store(own, 22, 0n)).mmu_flooded ?? 0;
     };
-    expect(floods((g, _, other) => g.machine.load(3, other))).toBe(1);
+    expect(floods((g, _, other) => g.machine.load("cr3", other))).toBe(1);
     expect(
       floods((g, own, other) => {
-        g.machine.load(3, own);
-        g.machine.load(3, other);
+        g.machine.load("cr3", own);
+        g.machine.load("cr3", other);
       }),
     ).toBe(0);
   });
@@ -117,8 +117,8 @@ describe("write flooding", () => {
     g.cr3(0x1000n);
     g.store(own, 20, 0n);
     g.store(own, 21, 0n);
-    expect(g.moved(() => g.machine.load(3, own))).toMatchObject({ sp_reused_L4: 1 });
-    g.machine.load(3, 0x1000n);
+    expect(g.moved(() => g.machine.load("cr3", own))).toMatchObject({ sp_reused_L4: 1 });
+    g.machine.load("cr3", 0x1000n);
     expect(g.moved(() => g.store(own, 22, 0n))).not.toHaveProperty("mmu_flooded");
   });
 });
@@ -127,13 +127,13 @@ it("a writable entry that is made anew loses its dirty flag, which costs a flush
   const g = new KernelGuest();
   const [first, second] = [g.space().pml4, g.space().pml4];
   /* The code page is mapped already; the fault only links the kernel's tables below the new root. */
-  g.machine.load(3, first);
+  g.machine.load("cr3", first);
   expect(g.moved(() => g.touchCode())).toMatchObject({
     pf_fixed: 1,
     set_spte_L1: 1,
     remote_tlb_flush_requests: 1,
   });
-  g.machine.load(3, second);
+  g.machine.load("cr3", second);
   const again = g.moved(() => g.touchCode());
   expect(again).toMatchObject({ pf_spurious: 1, spte_requested_L1: 1 });
   expect(again).not.toHaveProperty("set_spte_L1");
@@ -244,7 +244,7 @@ describe("pages out of sync", () => {
       g.cr3(pml4);
       g.read(0n);
       g.store(pt, 9, page(9) | USED);
-      return g.moved(() => g.machine.load(3, pml4)).remote_tlb_flush_requests;
+      return g.moved(() => g.machine.load("cr3", pml4)).remote_tlb_flush_requests;
     };
     expect(flushes(601)).toBe(2);
     expect(flushes(612)).toBe(1);
@@ -262,7 +262,7 @@ describe("pages out of sync", () => {
       g.cr3(pml4);
       for (let i = 0; i < tables; ++i) g.read(at(0, 0, i + 1, 0));
       for (const pt of pts) g.store(pt, 9, page(99) | USED);
-      const moved = g.moved(() => g.machine.load(3, pml4));
+      const moved = g.moved(() => g.machine.load("cr3", pml4));
       expect(moved.sp_synced_L1).toBe(tables);
       return moved.remote_tlb_flush_requests!;
     };
@@ -309,7 +309,7 @@ describe("prefetch", () => {
       g.store(pt, 8, 0n);
       g.invlpg(at(0, 0, 0, 8));
       if (touch) g.read(at(0, 0, 0, 9));
-      return g.moved(() => g.machine.load(3, pml4)).remote_tlb_flush_requests;
+      return g.moved(() => g.machine.load("cr3", pml4)).remote_tlb_flush_requests;
     };
     expect(flushes(false)).toBe(1);
     expect(flushes(true)).toBe(2);
@@ -350,15 +350,15 @@ describe("roots", () => {
   it("of a PCID are let go when it is loaded with a flush for another table", () => {
     const g = new KernelGuest();
     const [a, b, c] = [g.space().pml4, g.space().pml4, g.space().pml4];
-    g.machine.load(4, 0x20020n);
+    g.machine.load("cr4", 0x20020n);
     g.cr3(a | 1n);
     g.cr3(b | 2n);
     g.cr3(a | 1n | (1n << 63n));
-    const kept = g.moved(() => g.machine.load(3, b | 2n | (1n << 63n)));
+    const kept = g.moved(() => g.machine.load("cr3", b | 2n | (1n << 63n)));
     expect(kept).not.toHaveProperty("sp_reused_L4");
     expect(kept).not.toHaveProperty("tlb_flush");
     g.cr3(c | 1n);
-    expect(g.moved(() => g.machine.load(3, a | 1n | (1n << 63n)))).toMatchObject({ sp_reused_L4: 1 });
+    expect(g.moved(() => g.machine.load("cr3", a | 1n | (1n << 63n)))).toMatchObject({ sp_reused_L4: 1 });
   });
 
   it("of other address spaces are reached by an INVPCID of everything", () => {
@@ -366,13 +366,13 @@ describe("roots", () => {
     const own = g.space();
     const other = g.space();
     g.store(own.pt, 0, page(0) | USED);
-    g.machine.load(4, 0x20020n);
+    g.machine.load("cr4", 0x20020n);
     g.cr3(own.pml4 | 1n);
     expect(g.read(0n)).toBe(page(0));
     g.store(own.pt, 0, page(1) | USED);
     g.cr3(other.pml4 | 2n);
     g.machine.invpcid(2, 0, 0n);
-    g.machine.load(3, own.pml4 | 1n | (1n << 63n));
+    g.machine.load("cr3", own.pml4 | 1n | (1n << 63n));
     expect(g.read(0n)).toBe(page(1));
   });
 
@@ -572,7 +572,7 @@ describe("CR0.WP = 0", () => {
     const { pml4, pt } = g.space();
     g.store(pt, 0, page(0) | P | U | A | D);
     g.cr3(pml4);
-    g.machine.load(0, 0x80000033n);
+    g.machine.load("cr0", 0x80000033n);
     expect(g.write(0n)).toBe(page(0));
     g.machine.state(3, false, 0);
     expect(g.read(0n)).toBe(page(0));
@@ -590,11 +590,11 @@ it.each([
   const { pml4, pt } = g.space();
   g.store(pt, 0, DATA | P | U | A | D);
   g.cr3(pml4);
-  g.machine.load(0, 0x80000033n);
+  g.machine.load("cr0", 0x80000033n);
   /* The key 0 refuses the user's pages to everyone. */
   g.machine.state(0, false, 1);
   expect(g.write(0n)).toBe(DATA);
-  g.machine.load(4, 0x20n | bit);
+  g.machine.load("cr4", 0x20n | bit);
   expect(g.machine.access(0n, WRITE)).toMatchObject({ outcome: "#PF" });
   expect(g.machine.access(0n, READ)).toMatchObject({ outcome: "#PF" });
 });
@@ -604,9 +604,24 @@ it("with CR0.WP = 0 and protection keys a write to a page of the user's is emula
   const { pml4, pt } = g.space();
   g.store(pt, 0, DATA | P | U | A | D);
   g.cr3(pml4);
-  g.machine.load(0, 0x80000033n);
-  g.machine.load(4, 0x400020n);
+  g.machine.load("cr0", 0x80000033n);
+  g.machine.load("cr4", 0x400020n);
   expect(g.moved(() => g.write(0n))).toMatchObject({ pf_emulate: 1 });
   g.machine.state(0, false, 1);
   expect(g.machine.access(0n, WRITE)).toEqual({ outcome: "#PF", errorCode: 0x23 });
+});
+
+it("an emulated instruction is read at the privilege level of its access", () => {
+  const read = (cpl: number) => {
+    const g = new KernelGuest();
+    const { pml4, pdpt, pt } = g.space();
+    g.store(pt, 0, pdpt | USED);
+    g.cr3(pml4);
+    g.touch();
+    g.machine.state(cpl, false, 0);
+    const moved = g.moved(() => expect(g.write(8n)).toBe(pdpt + 8n));
+    return [moved.pf_emulate, moved.walk_err10, moved.walk_err14];
+  };
+  expect(read(0)).toEqual([1, 1, undefined]);
+  expect(read(3)).toEqual([1, undefined, 1]);
 });

@@ -2,14 +2,21 @@ import { Counter, read } from "../counters";
 import { guestFrameOf } from "../hypervisor/backing";
 import { hardware, hardwareControls } from "../mmu/tags";
 import { accessedAddress, accessSlow, wasEmulated } from "../replay/access";
-import { registers } from "../vcpu/registers";
+import { Resolution } from "../technique/resolution";
+import { resolve } from "../technique/technique";
+import { registers, setCpl } from "../vcpu/registers";
 import { convertViolation } from "../vcpu/virtualization-exception";
 import { composed, translate, translated } from "../walk/translate";
 import { beginHardwareWalk, endHardwareWalk, walkReferences } from "../walk/walk";
-import { FETCH, IMPLICIT, KIND } from "../x86/access";
+import { FETCH, IMPLICIT, KIND, USER } from "../x86/access";
 import { fault, Outcome } from "../x86/fault";
 import { modeOf } from "../x86/rights";
 import { Cell, cell, put } from "./block";
+
+/** The CPU's own accesses are made at any privilege level, an instruction's at its own. */
+export function followCpl(access: u32): void {
+  if ((access & IMPLICIT) === 0) setCpl(access & USER ? 3 : 0);
+}
 
 function report(): void {
   put(Cell.errorCode, fault.errorCode);
@@ -20,6 +27,7 @@ function report(): void {
 
 /** One walk of the address in cell 12 for `access` (x86/access.ts), past the TLBs. Returns an Outcome. */
 export function embedWalk(access: u32): Outcome {
+  followCpl(access);
   beginHardwareWalk();
   const walked = translate(hardware, hardwareControls, cell(Cell.address), access);
   endHardwareWalk(walked);
@@ -33,11 +41,22 @@ export function embedWalk(access: u32): Outcome {
   return outcome;
 }
 
+/**
+ * What the machine's own hypervisor makes of `outcome`, that of the walk just made for `access`. After guestFault the guest's
+ * fault is in the block.
+ */
+export function embedResolve(outcome: Outcome, access: u32): Resolution {
+  const resolution = resolve(outcome, cell(Cell.address), access);
+  report();
+  return resolution;
+}
+
 /** Host-physical address of the last access's first byte. */
 let firstByte: u64 = 0;
 
 /** An access of `bytes` at `va` through the TLBs. One that crosses into a second page translates both, in order. */
 export function accessThrough(va: u64, access: u32, bytes: u32): Outcome {
+  followCpl(access);
   const mode = modeOf(access, registers.ac);
   const delivering = (access & IMPLICIT) !== 0 && (access & KIND) !== FETCH;
   const outcome = accessSlow(va, access & KIND, mode);

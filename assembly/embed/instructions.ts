@@ -79,6 +79,17 @@ export function embedLoad(register: Register): Outcome {
   return Outcome.ok;
 }
 
+/** Cell 13 was loaded into a register, as a recording has it: nothing is refused, and the registers come in any order. */
+export function embedLoaded(register: Register): void {
+  forgetFlushed();
+  const value = cell(Cell.value);
+  if (register === Register.cr0) machine.loadCr0(value);
+  else if (register === Register.cr3) machine.loadCr3(value);
+  else if (register === Register.cr4) machine.loadCr4(value);
+  else if (register === Register.efer) machine.loadEfer(value);
+  else embedLoad(register);
+}
+
 /** Under shadow paging no load of PDPTEs fails; elsewhere the machine's own hypervisor, if it has one, lets it go on. */
 function loadCr0(value: u64): Outcome {
   const changed = registers.cr0 ^ value;
@@ -246,6 +257,11 @@ export function embedHostEvent(what: u32, gfn: u32, frames: u32): void {
 /** An instruction, or an interrupt, that exits under any hypervisor. */
 export function embedExitAlways(reason: u32): void {
   machine.exitAlways(<ExitReason>reason);
+}
+
+/** The machine's own hypervisor lets the guest go on. */
+export function embedResume(): void {
+  machine.enter();
 }
 
 /** A VM exit. */

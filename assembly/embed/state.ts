@@ -1,3 +1,4 @@
+import { Counter, count } from "../counters";
 import { hostAddressOf } from "../hypervisor/backing";
 import { clearMemory, read32, read64, write32, write64 } from "../memory/physical";
 import { addRange, callHost, guestBase, hosted, hostMemory, PageKind } from "../memory/ranges";
@@ -156,5 +157,6 @@ export function embedInstruction(low: u32, high: u32, storeBytes: u32): void {
 
 /** The guest stores the 8 bytes of cell 13 into one of its tables, at guest-physical cell 12. */
 export function embedStoreEntry(): void {
+  count(Counter.tableWrites);
   machine.storeTableEntry(cell(Cell.address), cell(Cell.value));
 }

@@ -47,6 +47,7 @@ import { FETCH, IMPLICIT, KIND, USER, WRITE } from "../x86/access";
 import { sizeShift } from "../x86/entries";
 import { fault, Outcome } from "../x86/fault";
 import { modeOf } from "../x86/rights";
+import { followCpl } from "./access";
 import { Cell, put } from "./block";
 
 /**
@@ -118,6 +119,7 @@ export function translateSlow(va: u64, access: u32): Outcome {
   forgetFlushed();
   catchUp();
   issueAccess();
+  followCpl(access);
   const outcome = accessSlow(va, kind, modeOf(access, registers.ac));
   if (outcome === Outcome.ok && !wasEmulated) keep(va, kind);
   cycles = accessedCycles;

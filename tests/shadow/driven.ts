@@ -1,33 +1,12 @@
-import { Core } from "../../src/core.js";
+import { BareCore, type Parameters } from "../../src/conform/bare/core.js";
+import { AccessBit } from "../../src/conform/bare/exports.js";
 import { errorFamilies, Parameter, tracepoints } from "../../src/generated/declarations.js";
 
-/** What the core exports for driving it step by step (assembly/drive.ts). */
-interface DriveExports {
-  start(): void;
-  driveAccess(vaLow: number, vaHigh: number, kind: number): number;
-  driveErrorCode(): number;
-  driveAddressLow(): number;
-  driveAddressHigh(): number;
-  driveStoreEntry(gpaLow: number, gpaHigh: number, low: number, high: number): void;
-  driveReadLow(gpaLow: number, gpaHigh: number): number;
-  driveReadHigh(gpaLow: number, gpaHigh: number): number;
-  driveLoad(register: number, low: number, high: number): void;
-  driveInvlpg(vaLow: number, vaHigh: number): void;
-  driveInvpcid(type: number, pcid: number, vaLow: number, vaHigh: number): void;
-  driveInstruction(vaLow: number, vaHigh: number): void;
-  driveStoreBytes(bytes: number): void;
-  driveState(cpl: number, ac: number, pkru: number): void;
-  driveHost(what: number, gfn: number, frames: number): void;
-  driveEnter(): void;
-  tracepointsAddress(): number;
-  errorCodesAddress(): number;
-}
+export type { Parameters };
 
-export type Parameters = Partial<Record<keyof typeof Parameter, number>>;
-
-export const READ = 0;
-export const WRITE = 1;
-export const FETCH = 2;
+export const READ = AccessBit.read;
+export const WRITE = AccessBit.write;
+export const FETCH = AccessBit.fetch;
 
 export const NATIVE = 0;
 export const NESTED = 1;
@@ -81,76 +60,70 @@ export interface Result {
   readonly errorCode?: number;
 }
 
-const low = (value: bigint) => Number(value & 0xffffffffn);
-const high = (value: bigint) => Number((value >> 32n) & 0xffffffffn);
+const KINDS = ["read", "write", "fetch"] as const;
+export type Kind = 0 | 1 | 2;
 
-/** A machine that a test drives. */
+/** A machine that a test drives, resolved by its own hypervisor. */
 export class Driven {
-  readonly core = new Core();
-  readonly drive = this.core.exports as unknown as DriveExports;
+  readonly bare: BareCore;
+  #cpl = 0;
 
   constructor(parameters: Parameters, tlbs = false) {
-    const block = this.core.parameters;
-    for (const [name, value] of Object.entries({ ...defaults, ...parameters }))
-      block[Parameter[name as keyof typeof Parameter]] = value;
-    if (tlbs) for (const [name, offset, values] of withTlbs) block.set(values, Parameter[name] + offset);
-    this.drive.start();
+    const cells = withTlbs.flatMap(([name, offset, values]) =>
+      values.map((value, i) => [Parameter[name] + offset + i, value] as const),
+    );
+    this.bare = new BareCore({ ...defaults, ...parameters }, tlbs ? cells : []);
+    this.bare.leaveExits(false);
   }
 
-  access(va: bigint, kind: number): Result {
-    const outcome = this.drive.driveAccess(low(va), high(va), kind);
-    if (outcome === 2) return { outcome: "#GP" };
-    if (outcome !== 0) return { outcome: "#PF", errorCode: this.drive.driveErrorCode() };
-    const gpa =
-      (BigInt(this.drive.driveAddressHigh() >>> 0) << 32n) | BigInt(this.drive.driveAddressLow() >>> 0);
-    return { outcome: "ok", gpa };
+  access(va: bigint, kind: Kind): Result {
+    const access = { kind: KINDS[kind], user: this.#cpl === 3, implicit: false };
+    const outcome = this.bare.access(va, access);
+    if (outcome.ok) return { outcome: "ok", gpa: outcome.gpa };
+    if ("fault" in outcome && outcome.fault === "PF") return { outcome: "#PF", errorCode: outcome.errorCode };
+    return { outcome: "#GP" };
   }
   /** The store itself, after the access to its page was made. */
   store(gpa: bigint, value: bigint): void {
-    this.drive.driveStoreEntry(low(gpa), high(gpa), low(value), high(value));
+    this.bare.storeEntry(gpa, value);
   }
   read(gpa: bigint): bigint {
-    return (
-      (BigInt(this.drive.driveReadHigh(low(gpa), high(gpa)) >>> 0) << 32n) |
-      BigInt(this.drive.driveReadLow(low(gpa), high(gpa)) >>> 0)
-    );
+    return this.bare.readGuest(gpa);
   }
-  load(register: 0 | 3 | 4 | "efer", value: bigint): void {
-    this.drive.driveLoad(register === "efer" ? 8 : register, low(value), high(value));
+  load(register: "cr0" | "cr3" | "cr4" | "efer", value: bigint): void {
+    this.bare.loaded(register, value);
   }
   invlpg(va: bigint): void {
-    this.drive.driveInvlpg(low(va), high(va));
+    this.bare.invlpg(va);
   }
   invpcid(type: number, pcid: number, va: bigint): void {
-    this.drive.driveInvpcid(type, pcid, low(va), high(va));
+    this.bare.invpcid(type, BigInt(pcid), va);
   }
   state(cpl: number, ac: boolean, pkru: number): void {
-    this.drive.driveState(cpl, ac ? 1 : 0, pkru);
+    this.#cpl = cpl;
+    this.bare.setAc(ac);
+    this.bare.load("pkru", BigInt(pkru));
   }
-  /** Bytes that each store from here on writes; 8 at first. */
-  storeBytes(bytes: number): void {
-    this.drive.driveStoreBytes(bytes);
-  }
-  instruction(va: bigint): void {
-    this.drive.driveInstruction(low(va), high(va));
+  /** Where the instruction of each access is, and the bytes that its store writes. */
+  instruction(va: bigint, storeBytes = 8): void {
+    this.bare.instruction(va, storeBytes);
   }
   /** 1 the host takes pages away, 2 it shares them, 3 it starts a dirty log. */
   host(what: number, gfn: number, frames: number): void {
-    this.drive.driveHost(what, gfn, frames);
-    this.drive.driveEnter();
+    this.bare.hostEvent(what, gfn, frames);
   }
 
   /** Every counter and tracepoint by name. */
   figures(): Record<string, number> {
-    const out = this.core.counters();
-    const cells = this.core.cells(this.drive.tracepointsAddress(), tracepoints.length);
+    const out = this.bare.core.counters();
+    const cells = this.bare.core.cells(this.bare.core.exports.tracepointsAddress(), tracepoints.length);
     for (const point of tracepoints) out[point.name] = Number(cells[point.value]);
-    const codes = this.core.cells(this.drive.errorCodesAddress(), errorFamilies.length * 64);
+    const codes = this.bare.core.cells(this.bare.core.exports.errorCodesAddress(), errorFamilies.length * 64);
     for (let i = 0; i < errorFamilies.length * 32; ++i) {
       const family = errorFamilies[i >> 5]!;
       if (codes[2 * i + 1]! !== 0n) out[family.name + codes[2 * i]!.toString(16)] = Number(codes[2 * i + 1]);
     }
-    for (const { reason, count } of this.core.exits()) out[`exit_${reason}`] = count;
+    for (const { reason, count } of this.bare.core.exits()) out[`exit_${reason}`] = count;
     return out;
   }
   /** What `act` moved; what did not move is left out. */

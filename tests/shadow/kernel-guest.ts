@@ -14,7 +14,7 @@ export const FRESH = P | W | U;
 
 const WINDOW = 0xffff_ffff_8000_0000n;
 /** A page of the kernel's image; its mapping was touched, and so were its neighbours'. */
-const CODE = WINDOW + 0x100000n;
+export const CODE = WINDOW + 0x100000n;
 
 /** Tables are taken from 16 MiB up, data from 64 MiB up, 2 MiB apart if they are to lie in different host pages. */
 export const DATA = 0x4000000n;
@@ -35,9 +35,9 @@ export class KernelGuest {
     m.store(0x1ff8n, 0x2063n);
     m.instruction(CODE);
     m.load("efer", 0xd00n);
-    m.load(4, 0x20n);
-    m.load(3, 0x1000n);
-    m.load(0, 0x80010033n);
+    m.load("cr4", 0x20n);
+    m.load("cr3", 0x1000n);
+    m.load("cr0", 0x80010033n);
     this.touchCode();
   }
 
@@ -83,7 +83,7 @@ export class KernelGuest {
     this.machine.access(CODE, FETCH);
   }
   cr3(value: bigint): void {
-    this.machine.load(3, value);
+    this.machine.load("cr3", value);
     this.touchCode();
   }
   read(va: bigint): bigint | undefined {

@@ -1,5 +1,5 @@
 import { Random } from "../core/random-world.js";
-import { type Driven, FETCH, READ, type Result, WRITE } from "./driven.js";
+import { type Driven, FETCH, type Kind, READ, type Result, WRITE } from "./driven.js";
 
 /** Paging modes of the random guests. */
 export const guestModes = ["32-bit", "pae", "4-level", "5-level"] as const;
@@ -77,11 +77,10 @@ export class RandomGuest {
     this.fillKernel();
     this.both((m) => {
       m.load("efer", this.efer);
-      m.load(4, this.cr4);
-      m.load(3, this.cr3);
-      m.load(0, this.cr0);
-      m.instruction(this.window(0x100000n));
-      if (mode === "32-bit") m.storeBytes(4);
+      m.load("cr4", this.cr4);
+      m.load("cr3", this.cr3);
+      m.load("cr0", this.cr0);
+      m.instruction(this.window(0x100000n), mode === "32-bit" ? 4 : 8);
     });
   }
 
@@ -190,7 +189,7 @@ export class RandomGuest {
     else this.both((m) => m.invlpg(va));
   }
 
-  private access(va: bigint, kind: number): Result {
+  private access(va: bigint, kind: Kind): Result {
     if (this.stale) this.flush(va);
     const results = this.machines.map((m) => m.access(va, kind));
     this.check(`access ${kind} at ${va.toString(16)}`, results);
@@ -217,7 +216,7 @@ export class RandomGuest {
   /** The registers are loaded as a kernel does, at CPL 0. */
   private toggle(bits: bigint): void {
     this.cr4 ^= bits;
-    this.both((m) => m.load(4, this.cr4));
+    this.both((m) => m.load("cr4", this.cr4));
   }
 
   private flushAll(): void {
@@ -241,11 +240,11 @@ export class RandomGuest {
       const flushes = this.stale || this.rootOfPcid.get(value & 0xfffn) !== value || r.chance(0.4);
       this.rootOfPcid.set(value & 0xfffn, value);
       this.cr3 = value;
-      this.both((m) => m.load(3, flushes ? value : value | (1n << 63n)));
+      this.both((m) => m.load("cr3", flushes ? value : value | (1n << 63n)));
       return;
     }
     this.cr3 = value;
-    this.both((m) => m.load(3, value));
+    this.both((m) => m.load("cr3", value));
     /* Global pages stay cached. */
     if (this.stale && (this.cr4 & PGE) === 0n) this.stale = false;
   }
@@ -257,7 +256,7 @@ export class RandomGuest {
     const choice = r.below(long ? 7 : 5);
     if (choice === 0) {
       this.cr0 ^= WP;
-      this.both((m) => m.load(0, this.cr0));
+      this.both((m) => m.load("cr0", this.cr0));
     } else if (choice === 1) this.toggle(SMEP);
     else if (choice === 2) this.toggle(SMAP);
     else if (choice === 3) this.toggle(PGE);
@@ -269,7 +268,7 @@ export class RandomGuest {
     else {
       if (!this.pcids) {
         this.cr3 &= ~0xfffn;
-        this.both((m) => m.load(3, this.cr3));
+        this.both((m) => m.load("cr3", this.cr3));
         if ((this.cr4 & PGE) === 0n) this.stale = false;
       }
       this.toggle(PCIDE);
@@ -278,7 +277,7 @@ export class RandomGuest {
       this.rootOfPcid.set(0n, this.cr3);
       if (!this.pcids) {
         this.cr3 &= ~0xfffn;
-        this.both((m) => m.load(3, this.cr3));
+        this.both((m) => m.load("cr3", this.cr3));
       }
     }
   }

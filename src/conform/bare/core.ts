@@ -1,6 +1,6 @@
 import { Core, type CoreBuild } from "../../core.js";
 import { Parameter } from "../../generated/declarations.js";
-import { AccessBit, Cell, type EmbedExports, OutcomeCode, Register } from "./exports.js";
+import { AccessBit, Cell, type EmbedExports, OutcomeCode, Register, Resolution } from "./exports.js";
 import type { Access, Ended, Outcome, Registers, Stage2 } from "./types.js";
 
 /** Parameters of the core by name; what is left out is 0. */
@@ -85,6 +85,8 @@ export function cachesOf(ways: number): readonly (readonly [number, number])[] {
     ...[0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((index) => pscArray(index, 32, ways)),
   ];
 }
+
+const RESOLUTIONS = Object.keys(Resolution) as (keyof typeof Resolution)[];
 
 const instances = new Map<string, BareCore>();
 
@@ -186,6 +188,16 @@ export class BareCore {
     return outcome.ok ? { ...outcome, entry: this.#block[Cell.entry]! } : outcome;
   }
 
+  /**
+   * One walk past the TLBs, for bits of `AccessBit`, and what the machine's own hypervisor makes of it if the hardware
+   * refuses: "done", or a `Resolution`.
+   */
+  attempt(gva: bigint, access: number): "done" | keyof typeof Resolution {
+    this.#block[Cell.address] = gva;
+    const outcome = this.exports.embedWalk(access);
+    return outcome === OutcomeCode.ok ? "done" : RESOLUTIONS[this.exports.embedResolve(outcome, access)]!;
+  }
+
   /** One access through the TLBs. */
   access(gva: bigint, access: Access, bytes = 1): Outcome {
     this.#block[Cell.address] = gva;
@@ -196,6 +208,14 @@ export class BareCore {
   load(register: keyof typeof Register, value: bigint): Ended {
     this.#block[Cell.value] = value;
     return this.#ended(this.exports.embedLoad(Register[register]));
+  }
+  /** A register was loaded, as a recording has it: nothing is refused, and registers come in any order. */
+  loaded(register: keyof typeof Register, value: bigint): void {
+    this.#block[Cell.value] = value;
+    this.exports.embedLoaded(Register[register]);
+  }
+  setAc(on: boolean): void {
+    this.exports.embedAc(on);
   }
   invlpg(gva: bigint): void {
     this.#block[Cell.address] = gva;
@@ -267,6 +287,29 @@ export class BareCore {
     this.#block[Cell.address] = gpa;
     this.#block[Cell.value] = value;
     this.exports.embedStoreEntry();
+  }
+
+  // ── The machine's own hypervisor
+
+  /** Whether exits are left to the caller, as they are at first, or resolved by the machine's own hypervisor. */
+  leaveExits(yes: boolean): void {
+    this.exports.embedLeaveExits(yes);
+  }
+  /** Where the instruction under way is, and the bytes that its store writes. */
+  instruction(gva: bigint, storeBytes = 8): void {
+    this.exports.embedInstruction(Number(gva & 0xffff_ffffn), Number(gva >> 32n), storeBytes);
+  }
+  /** The host takes pages away (1), shares them (2), starts a dirty log (3) or changes the memory slots (4). */
+  hostEvent(what: number, gfn: number, frames: number): void {
+    this.exports.embedHostEvent(what, gfn, frames);
+  }
+  /** An exit under any hypervisor, by the number of its reason; `resume` follows. */
+  exitAlways(reason: number): void {
+    this.exports.embedExitAlways(reason);
+  }
+  /** The guest goes on. */
+  resume(): void {
+    this.exports.embedResume();
   }
 
   #outcome(code: number): Outcome {

@@ -15,7 +15,10 @@ export interface EmbedExports {
   embedStoreEntry(): void;
   embedWalk(access: number): number;
   embedAccess(access: number, bytes: number): number;
+  embedResolve(outcome: number, access: number): number;
   embedLoad(register: number): number;
+  embedLoaded(register: number): void;
+  embedAc(on: boolean): void;
   embedInvlpg(): void;
   embedInvpcid(type: number): number;
   embedInvvpid(type: number): number;
@@ -24,6 +27,10 @@ export interface EmbedExports {
   embedTlbControl(control: number): void;
   embedEnter(): number;
   embedExit(): void;
+  embedInstruction(low: number, high: number, storeBytes: number): void;
+  embedHostEvent(what: number, gfn: number, frames: number): void;
+  embedExitAlways(reason: number): void;
+  embedResume(): void;
   embedBatchAddress(): number;
   embedBatchMost(): number;
   embedBatch(operations: number): void;
@@ -69,6 +76,9 @@ export const OutcomeCode = {
   virtualizationException: 7,
   vmFail: 8,
 } as const;
+
+/** `Resolution` of assembly/technique/resolution.ts. */
+export const Resolution = { retry: 0, guestFault: 1, emulated: 2, leave: 3 } as const;
 
 /** Bits of an access (assembly/x86/access.ts). */
 export const AccessBit = { read: 0, write: 1, fetch: 2, user: 4, implicit: 8, shadowStack: 16 } as const;

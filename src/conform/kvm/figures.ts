@@ -1,6 +1,5 @@
 import type { Core } from "../../core.js";
 import { errorFamilies, tracepoints } from "../../generated/declarations.js";
-import type { DriveExports } from "./machine.js";
 
 /** What KVM counts, by its own names. Zero is left out, as in the reference. */
 export interface Figures {
@@ -55,7 +54,7 @@ export const gaugeNames = [
 const ERROR_CODES = 32;
 
 /** Everything as it stands now. */
-export function takeFigures(core: Core, drive: DriveExports): Figures {
+export function takeFigures(core: Core): Figures {
   const all = core.counters();
   const exits: Record<string, number> = {};
   for (const { reason, count } of core.exits()) {
@@ -63,9 +62,9 @@ export function takeFigures(core: Core, drive: DriveExports): Figures {
     if (name !== undefined) exits[name] = count;
   }
   const points: Record<string, number> = {};
-  const cells = core.cells(drive.tracepointsAddress(), tracepoints.length);
+  const cells = core.cells(core.exports.tracepointsAddress(), tracepoints.length);
   for (const point of tracepoints) points[point.name] = Number(cells[point.value]);
-  const codes = core.cells(drive.errorCodesAddress(), errorFamilies.length * ERROR_CODES * 2);
+  const codes = core.cells(core.exports.errorCodesAddress(), errorFamilies.length * ERROR_CODES * 2);
   for (const family of errorFamilies) {
     for (let i = 0; i < ERROR_CODES; ++i) {
       const at = (family.value * ERROR_CODES + i) * 2;

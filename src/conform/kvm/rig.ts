@@ -1,68 +1,55 @@
-import type { Core } from "../../core.js";
 import { exitReasons } from "../../generated/declarations.js";
+import type { BareCore } from "../bare/core.js";
+import { AccessBit } from "../bare/exports.js";
 import { type Figures, subtract, takeFigures } from "./figures.js";
-import { buildMachine, type DriveExports, type RigOptions } from "./machine.js";
+import { buildMachine, type RigOptions } from "./machine.js";
 
-const READ = 0;
-const WRITE = 1;
-const FETCH = 2;
+const READ = AccessBit.read;
+const WRITE = AccessBit.write;
+const FETCH = AccessBit.fetch;
 
-/** Results of an attempt (assembly/drive.ts). */
-const DONE = 0;
-const RETRY = 1;
-const GUEST_FAULT = 2;
-
-/** Registers by the numbers of `driveLoad`. */
-const registers = { CR0: 0, CR4: 4, EFER: 8 };
+/** Registers by the names of the trace. */
+const registers = { CR0: "cr0", CR4: "cr4", EFER: "efer" } as const;
 
 /** What the host does (assembly/technique/technique.ts). */
 const UNMAP = 1;
 const SLOTS_CHANGE = 4;
 
 /** All of RAM seen through the guest kernel's own mapping. */
-const WINDOW_LOW = 0x80000000;
-const TOP = 0xffffffff;
-const CODE = 0x80100000;
-const STACK = 0x8010aff8;
-const MAILBOX = 0x80008000;
+const WINDOW = 0xffff_ffff_8000_0000n;
+const CODE = WINDOW + 0x10_0000n;
+const STACK = WINDOW + 0x10_aff8n;
+const MAILBOX = WINDOW + 0x8000n;
 
-const CR4_PAE = 0x20;
-const CR4_PCIDE = 0x20000;
+const CR4_PAE = 0x20n;
+const CR4_PCIDE = 0x20000n;
 
 const MOST_ATTEMPTS = 10000;
 const IO = exitReasons.find((r) => r.name === "io")!.value;
 
-/** A hexadecimal number of up to 64 bits as two halves. */
-function halves(text: string): [low: number, high: number] {
-  const low = Number.parseInt(text.slice(-8), 16);
-  return [low, text.length > 8 ? Number.parseInt(text.slice(0, -8), 16) : 0];
-}
+const hex = (text: string) => BigInt(`0x${text}`);
+
+type Ended = ReturnType<BareCore["attempt"]>;
 
 /** One run of the recorded guest, replayed from its documented initial state. */
 export class Rig {
-  private readonly core: Core;
-  private readonly drive: DriveExports;
+  private readonly bare: BareCore;
   /** The image has been touched by the start-up code, so code and stack can be relied on. */
   private started = false;
   /** Line of the trace that is replayed. */
   private line = 0;
 
   constructor(options: RigOptions) {
-    const { core, drive } = buildMachine(options);
-    this.core = core;
-    this.drive = drive;
-    this.entry(0x1ff8, 0x2063);
-    this.entry(0x2ff0, 0x3063);
-    for (let i = 0; i < 128; ++i) this.entry(0x3000 + 8 * i, i * 0x200000 + 0xe3);
-    drive.driveInstruction(CODE, TOP);
-    drive.driveLoad(0, 0x80010033, 0);
-    drive.driveLoad(4, CR4_PAE | (options.params.pcid ? CR4_PCIDE : 0), 0);
-    drive.driveLoad(8, 0x500, 0);
-    drive.driveLoad(3, 0x1000, 0);
-  }
-
-  private entry(gpa: number, value: number): void {
-    this.drive.driveStoreEntry(gpa, 0, value, 0);
+    const bare = buildMachine(options);
+    this.bare = bare;
+    bare.storeEntry(0x1ff8n, 0x2063n);
+    bare.storeEntry(0x2ff0n, 0x3063n);
+    for (let i = 0n; i < 128n; ++i) bare.storeEntry(0x3000n + 8n * i, (i << 21n) + 0xe3n);
+    bare.instruction(CODE);
+    bare.loaded("cr0", 0x8001_0033n);
+    bare.loaded("cr4", CR4_PAE | (options.params.pcid ? CR4_PCIDE : 0n));
+    bare.loaded("efer", 0x500n);
+    bare.loaded("cr3", 0x1000n);
   }
 
   /** Replays a trace; `measured` hears of each phase when it ends. */
@@ -70,12 +57,12 @@ export class Rig {
     let before: Figures | undefined;
     let ioExits = 0;
     const take = () => {
-      const figures = takeFigures(this.core, this.drive);
+      const figures = takeFigures(this.bare.core);
       figures.exits.IOIO = ioExits;
       return figures;
     };
     const out = () => {
-      this.drive.driveExit(IO);
+      this.bare.exitAlways(IO);
       ++ioExits;
     };
     for (const [i, line] of text.split("\n").entries()) {
@@ -84,21 +71,20 @@ export class Rig {
       if (event === undefined || event === "" || event === "#") continue;
       if (event === "BEGIN") {
         this.started = true;
-        this.access(WRITE, MAILBOX, TOP);
+        this.access(WRITE, MAILBOX);
         out();
         before = take();
-        this.drive.driveEnter();
+        this.bare.resume();
       } else if (event === "END") {
         this.fetch();
         out();
         if (before !== undefined) measured(a, subtract(take(), before));
-        this.drive.driveEnter();
+        this.bare.resume();
       } else if (event === "HOSTUNMAP" || event === "HOSTSLOTS") {
-        this.access(WRITE, MAILBOX, TOP);
+        this.access(WRITE, MAILBOX);
         out();
-        if (event === "HOSTSLOTS") this.drive.driveHost(SLOTS_CHANGE, 0, 0);
-        else this.drive.driveHost(UNMAP, Number.parseInt(a, 16) / 4096, Number.parseInt(b, 16) / 4096);
-        this.drive.driveEnter();
+        if (event === "HOSTSLOTS") this.bare.hostEvent(SLOTS_CHANGE, 0, 0);
+        else this.bare.hostEvent(UNMAP, Number.parseInt(a, 16) / 4096, Number.parseInt(b, 16) / 4096);
         this.returned();
       } else {
         this.event(event, a, b, c);
@@ -107,44 +93,43 @@ export class Rig {
   }
 
   private event(event: string, a: string, b: string, c: string): void {
-    const [low, high] = halves(a);
     switch (event) {
       case "X":
-        this.attempts(FETCH, low, high);
+        this.attempts(FETCH, hex(a));
         break;
       case "R":
-        this.access(READ, low, high);
+        this.access(READ, hex(a));
         break;
       case "W":
-        this.access(WRITE, low, high);
+        this.access(WRITE, hex(a));
         break;
       case "FR":
       case "FW":
-        if (this.access(event === "FR" ? READ : WRITE, low, high) !== GUEST_FAULT)
+        if (this.access(event === "FR" ? READ : WRITE, hex(a)) !== "guestFault")
           throw new Error(`line ${this.line}: ${event} ${a} raised no page fault`);
         break;
       case "PTEW":
-        this.store(low, high, ...halves(b), c === "" ? [WINDOW_LOW + low, TOP] : halves(c));
+        this.store(hex(a), hex(b), c === "" ? WINDOW + hex(a) : hex(c));
         this.returned();
         break;
       case "ZERO":
-        for (let i = 0; i < 512; ++i) this.store(low + 8 * i, high, 0, 0, [WINDOW_LOW + low + 8 * i, TOP]);
+        for (let gpa = hex(a), i = 0; i < 512; ++i, gpa += 8n) this.store(gpa, 0n, WINDOW + gpa);
         this.returned();
         break;
       case "CR3":
         this.fetch();
-        this.drive.driveLoad(3, low, high);
+        this.bare.loaded("cr3", hex(a));
         break;
       case "CR0":
       case "CR4":
       case "EFER":
         this.fetch();
-        this.drive.driveLoad(registers[event], low, high);
+        this.bare.loaded(registers[event], hex(a));
         this.returned();
         break;
       case "INVLPG":
         this.fetch();
-        this.drive.driveInvlpg(low, high);
+        this.bare.invlpg(hex(a));
         this.returned();
         break;
       case "IRET":
@@ -155,31 +140,24 @@ export class Rig {
   }
 
   /** An access by an instruction of the guest, until it is done or faults in the guest. */
-  private access(kind: number, low: number, high: number): number {
-    const result = this.attempts(kind, low, high);
+  private access(kind: number, va: bigint): Ended {
+    const result = this.attempts(kind, va);
     this.returned();
     return result;
   }
 
-  private attempts(kind: number, low: number, high: number): number {
+  private attempts(kind: number, va: bigint): Ended {
     for (let i = 0; i < MOST_ATTEMPTS; ++i) {
       this.fetch();
-      const result = this.drive.driveAttempt(low, high, kind);
-      if (result !== RETRY) return result;
+      const result = this.bare.attempt(va, kind);
+      if (result !== "retry") return result;
     }
-    throw new Error(`line ${this.line}: an access to ${high.toString(16)}:${low.toString(16)} never ends`);
+    throw new Error(`line ${this.line}: an access to ${va.toString(16)} never ends`);
   }
 
-  private store(
-    gpaLow: number,
-    gpaHigh: number,
-    low: number,
-    high: number,
-    [vaLow, vaHigh]: readonly [number, number],
-  ): void {
-    if (this.attempts(WRITE, vaLow, vaHigh) === GUEST_FAULT)
-      throw new Error(`line ${this.line}: the store faulted`);
-    this.drive.driveStoreEntry(gpaLow, gpaHigh, low, high);
+  private store(gpa: bigint, value: bigint, va: bigint): void {
+    if (this.attempts(WRITE, va) === "guestFault") throw new Error(`line ${this.line}: the store faulted`);
+    this.bare.storeEntry(gpa, value);
   }
 
   /** The instruction itself: its code is always mapped, unless a limit of shadow pages took the mapping away. */
@@ -194,9 +172,9 @@ export class Rig {
     this.implicit(READ, STACK);
   }
 
-  private implicit(kind: number, low: number): void {
+  private implicit(kind: number, va: bigint): void {
     for (let i = 0; i < MOST_ATTEMPTS; ++i) {
-      if (this.drive.driveAttempt(low, TOP, kind) === DONE) return;
+      if (this.bare.attempt(va, kind) === "done") return;
     }
     throw new Error(`line ${this.line}: the guest's own code or stack cannot be mapped`);
   }
