@@ -65,8 +65,10 @@ export enum Counter {
   faultsStale,
 
   // MMU hardware.
-  /** lookups. Translations asked of the first-level TLBs: one per access and per page it touches. */
+  /** translations. Translations asked for: one per access and per page it touches. */
   translations,
+  /** accesses. Accesses refused before any TLB is asked and any walk begins, as their address is not canonical. */
+  nonCanonical,
   /** misses. TLB entries that were there but did not allow the access (a first write, or other rights): the page is walked again. They count as misses of their structure. */
   rightsMisses,
   /** walks. Walks of page tables by the hardware, for a translation that no TLB held. */

@@ -40,10 +40,11 @@ export function machineLaws(f: Figures): Law[] {
       "translations",
       "accesses + page crossings + those of a kernel played",
       c("accesses") + c("pageCrossings") + c("kernelAccesses"),
-      "first-level lookups less faulting ones",
+      "first-level lookups and addresses refused, less faulting ones",
       of("l1d").lookups +
         of("l1i").lookups +
-        of("l1s").lookups -
+        of("l1s").lookups +
+        c("nonCanonical") -
         c("faultsConfirmed") -
         c("faultsStale") -
         c("faultsUnconfirmed"),

@@ -42,6 +42,7 @@ function run(g: Guest, store: (va: bigint, value: bigint) => void): void {
         mmu.setCr3(BigInt(FIRST.root));
       }
     }
+    if (round === 10) expect(g.go(1n << 50n, W | U, 8)).toBe(Status.generalProtection);
     if (round === 20) mmu.setCr4(0x20n);
     if (round === 21) mmu.setCr4(0xa0n);
   }
@@ -100,6 +101,7 @@ describe.each([
       expect(machine.laws.filter((law) => !law.holds)).toEqual([]);
       expect(machine.counters.faultsConfirmed).toBe(40);
       expect(machine.counters.tableWrites).toBe(80);
+      expect(machine.counters.guestExceptions).toBe(1);
     }
     expect(result.laws.every((law) => law.holds)).toBe(true);
 
@@ -110,8 +112,11 @@ describe.each([
     for (const name of ["fetches", "writes", "reads"] as const)
       expect([name, its.counters[name]]).toEqual([
         name,
-        live.counters[name]! - (name === "reads" ? 40 : name === "writes" ? 40 : 0),
+        live.counters[name]! - (name === "reads" ? 40 : name === "writes" ? 41 : 0),
       ]);
+    for (const name of ["walks", "walksFaulted", "walksRetried", "tableReferences"] as const)
+      expect([name, its.counters[name]]).toEqual([name, live.counters[name]]);
+    expect([live.counters.nonCanonical, its.counters.nonCanonical]).toEqual([1, 0]);
   });
 });
 

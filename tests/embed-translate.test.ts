@@ -51,6 +51,47 @@ it("a fault comes with vector, error code and address", () => {
   expect(mmu.errorCode).toBe(0x10);
 });
 
+describe.each([
+  ["native", {}],
+  ["ept", { hypervisor: "model" }],
+  ["npt", { hypervisor: "model" }],
+  ["shadow", {}],
+] as const)("a non-canonical address under %s", (technique, more) => {
+  it("is refused before any TLB is asked and any walk begins", () => {
+    const g = new Guest({ technique, ...more });
+    const root = g.table();
+    g.map(root, VA, 0x5000);
+    g.start(root);
+    expect(g.go(VA, Access.read | Access.user)).toBe(Status.ok);
+    const before = g.mmu.counters();
+    const structures = g.mmu.structures();
+    for (const bit of [47n, 48n, 56n, 57n, 62n, 63n]) {
+      expect([bit, g.go(VA ^ (1n << bit), Access.read | Access.user)]).toEqual([
+        bit,
+        Status.generalProtection,
+      ]);
+      const [low, high] = [Number(VA & 0xffff_ffffn), Number((VA ^ (1n << bit)) >> 32n)];
+      expect(g.mmu.probe(low, high, Access.read | Access.user)).toBe(Status.generalProtection);
+    }
+    const after = g.mmu.counters();
+    expect(g.mmu.structures()).toEqual(structures);
+    expect([after.nonCanonical, after.accesses! - before.accesses!]).toEqual([6, 6]);
+    for (const name of ["walks", "walksFaulted", "tableReferences", "rightsMisses", "exits", "pf_taken"])
+      expect([name, after[name]]).toEqual([name, before[name]]);
+    expect(g.mmu.result().laws.filter((law) => !law.holds)).toEqual([]);
+  });
+});
+
+it("without 64-bit paging only the lower half of an address counts", () => {
+  const g = new Guest();
+  const { mmu } = g;
+  for (const high of [0, 1, 0x8000_0000, 0xffff_ffff]) {
+    expect(mmu.translate(0x5000, high, Access.write)).toBe(Status.ok);
+    expect(mmu.physical).toBe(0x5000);
+    expect(mmu.explain((BigInt(high) << 32n) | 0x5000n).accesses[0]!.translation!.hpa).toBe("0x5000");
+  }
+});
+
 it("rights that may be kept follow WP, SMEP, SMAP, AC, the keys and NX", () => {
   const g = new Guest();
   const root = g.table();

@@ -40,6 +40,17 @@ describe("a host's mmu.explain", () => {
     ]);
   });
 
+  it("begins at the stores' own TLB where there is one", () => {
+    const { mmu } = new Guest({ cpu: "golden-cove" });
+    const lines = explanationText(mmu.explain(0x5000n, Access.write));
+    expect(lines.filter((line) => line.includes("TLB"))).toEqual([
+      "L1D TLB for stores: miss",
+      "L2 TLB: miss, 7 cycles",
+      "filled: L2 TLB (1g), L1D TLB for stores (1g)",
+    ]);
+    expect(mmu.explain(0x5000n, Access.write).accesses).toMatchObject([{ kind: "write", va: "0x5000" }]);
+  });
+
   it("says why a fault is one", () => {
     const g = new Guest();
     const root = g.table();

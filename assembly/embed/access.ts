@@ -4,7 +4,7 @@ import { hardware, hardwareControls } from "../mmu/tags";
 import { accessedAddress, accessSlow, wasEmulated } from "../replay/access";
 import { Resolution } from "../technique/resolution";
 import { resolve } from "../technique/technique";
-import { registers, setCpl } from "../vcpu/registers";
+import { linearAddress, registers, setCpl } from "../vcpu/registers";
 import { convertViolation } from "../vcpu/virtualization-exception";
 import { composed, translate, translated } from "../walk/translate";
 import { beginHardwareWalk, endHardwareWalk, walkReferences } from "../walk/walk";
@@ -54,8 +54,9 @@ export function embedResolve(outcome: Outcome, access: u32): Resolution {
 /** Host-physical address of the last access's first byte. */
 let firstByte: u64 = 0;
 
-/** An access of `bytes` at `va` through the TLBs. One that crosses into a second page translates both, in order. */
-export function accessThrough(va: u64, access: u32, bytes: u32): Outcome {
+/** An access of `bytes` at an address through the TLBs. One that crosses into a second page translates both, in order. */
+export function accessThrough(address: u64, access: u32, bytes: u32): Outcome {
+  const va = linearAddress(address);
   followCpl(access);
   const mode = modeOf(access, registers.ac);
   const delivering = (access & IMPLICIT) !== 0 && (access & KIND) !== FETCH;
@@ -63,7 +64,7 @@ export function accessThrough(va: u64, access: u32, bytes: u32): Outcome {
   firstByte = accessedAddress;
   if (outcome !== Outcome.ok || (<u32>va & 0xfff) + bytes <= 4096)
     return convertViolation(outcome, delivering);
-  return convertViolation(accessSlow((va | 0xfff) + 1, access & KIND, mode), delivering);
+  return convertViolation(accessSlow(linearAddress((va | 0xfff) + 1), access & KIND, mode), delivering);
 }
 
 /** Guest-physical address of the last access's first byte, where the machine's own hypervisor backs the guest. */

@@ -22,7 +22,7 @@ import {
   legalInvvpid,
   translatable,
 } from "../vcpu/legality";
-import { isLongMode, registers } from "../vcpu/registers";
+import { isLongMode, linearAddress, registers } from "../vcpu/registers";
 import { configureSecond, host, setEptAccessedDirty } from "../walk/second";
 import { CR3_PCID, EFER_LMA } from "../x86/control";
 import { FRAME } from "../x86/entries";
@@ -140,15 +140,17 @@ function loadEfer(value: u64): void {
 /** INVLPG of cell 12. */
 export function embedInvlpg(): void {
   forgetFlushed();
-  if (translatable(cell(Cell.address))) machine.invlpg(cell(Cell.address));
+  const va = linearAddress(cell(Cell.address));
+  if (translatable(va)) machine.invlpg(va);
 }
 
 /** INVPCID: bits 63:0 of the descriptor in cell 13, its address in cell 12. */
 export function embedInvpcid(type: u32): Outcome {
   forgetFlushed();
   const descriptor = cell(Cell.value);
-  if (!legalInvpcid(type, descriptor, cell(Cell.address))) return Outcome.generalProtection;
-  machine.invpcid(type, <u32>(descriptor & CR3_PCID), cell(Cell.address));
+  const va = linearAddress(cell(Cell.address));
+  if (!legalInvpcid(type, descriptor, va)) return Outcome.generalProtection;
+  machine.invpcid(type, <u32>(descriptor & CR3_PCID), va);
   return Outcome.ok;
 }
 
@@ -175,7 +177,8 @@ export function embedInvept(type: u32): Outcome {
 /** INVLPGA: the address in cell 12 under the ASID in cell 13. APM 3 INVLPGA. */
 export function embedInvlpga(): void {
   forgetFlushed();
-  if (translatable(cell(Cell.address))) invalidateAddressOfVpid(<u32>cell(Cell.value), cell(Cell.address));
+  const va = linearAddress(cell(Cell.address));
+  if (translatable(va)) invalidateAddressOfVpid(<u32>cell(Cell.value), va);
 }
 
 /** TLB_CONTROL of a VMRUN: 0 nothing, 1 everything, 3 this ASID, 7 this ASID but global pages. APM 2 15.16. */

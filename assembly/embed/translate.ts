@@ -38,7 +38,7 @@ import {
   wasEmulated,
 } from "../replay/access";
 import { settleAccesses } from "../replay/accesses";
-import { guest, registers } from "../vcpu/registers";
+import { guest, linearAddress, registers } from "../vcpu/registers";
 import { convertViolation } from "../vcpu/virtualization-exception";
 import { SECOND_BACKING } from "../walk/dimension";
 import { composed, translate } from "../walk/translate";
@@ -46,6 +46,7 @@ import { setWalker, Walker } from "../walk/walk";
 import { FETCH, IMPLICIT, KIND, USER, WRITE } from "../x86/access";
 import { sizeShift } from "../x86/entries";
 import { fault, Outcome } from "../x86/fault";
+import { isCanonical } from "../x86/format";
 import { modeOf } from "../x86/rights";
 import { followCpl } from "./access";
 import { Cell, put } from "./block";
@@ -87,15 +88,11 @@ export function embedFind(low: u32, high: u32, access: u32): usize {
 /** Translates the address `high`:`low` for `access` (x86/access.ts). */
 export function embedTranslate(low: u32, high: u32, access: u32): Outcome {
   const entry = embedFind(low, high, access);
-  if (entry === 0) return translateSlow(linear(low, high), access & (ACCESSES - 1));
+  if (entry === 0)
+    return translateSlow(linearAddress(<u64>low | ((<u64>high) << 32)), access & (ACCESSES - 1));
   put(Cell.hostPhysical, load<u64>(entry, LookasideEntry.physical) | (low & 0xfff));
   put(Cell.entry, load<u64>(entry, LookasideEntry.data));
   return Outcome.ok;
-}
-
-/** Outside of 64-bit mode's tables a linear address has 32 bits. SDM 3A 3.3. */
-function linear(low: u32, high: u32): u64 {
-  return guest.format.levels < 4 ? <u64>low : <u64>low | ((<u64>high) << 32);
 }
 
 /** Core cycles of the last translation beyond a first-level hit, exits left out. */
@@ -162,10 +159,11 @@ function refused(outcome: Outcome): Outcome {
  * nested TLB are not asked. Where the machine's own hypervisor would have to act, the guest's own tables answer.
  */
 export function embedProbe(low: u32, high: u32, access: u32): Outcome {
-  const va = linear(low, high);
+  const va = linearAddress(<u64>low | ((<u64>high) << 32));
   const kind = access & KIND;
   if (kind > FETCH) unreachable();
   const mode = modeOf(access, registers.ac);
+  if (!isCanonical(va, guest.format)) return refused(Outcome.generalProtection);
   const second = kind === FETCH ? l2ForFetch() : l2;
   if (probeLevel(firstFor(kind), va, kind, mode) || probeLevel(second, va, kind, mode)) return Outcome.ok;
   const before = setWalker(Walker.probe);

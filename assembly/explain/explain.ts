@@ -3,7 +3,7 @@ import { forgetHints } from "../mmu/hints";
 import { invalidateEverything } from "../mmu/invalidation";
 import { accessSlow } from "../replay/access";
 import { leaveExits, leavesExits } from "../technique/technique";
-import { registers } from "../vcpu/registers";
+import { linearAddress, registers } from "../vcpu/registers";
 import { KIND } from "../x86/access";
 import { modeOf } from "../x86/rights";
 import { startLog, stopLog } from "./log";
@@ -35,7 +35,7 @@ export function explainProbe(vaLow: u32, vaHigh: u32, access: u32, cold: bool): 
   holdFeed(true);
   if (cold) invalidateEverything();
   startLog(false);
-  accessSlow(<u64>vaLow | ((<u64>vaHigh) << 32), access & KIND, modeOf(access, registers.ac));
+  accessSlow(linearAddress(<u64>vaLow | ((<u64>vaHigh) << 32)), access & KIND, modeOf(access, registers.ac));
   stopLog();
   holdFeed(false);
   leaveExits(left);

@@ -1,5 +1,6 @@
 import { Counter, read, Structure } from "../counters";
 import { guestFrameOf } from "../hypervisor/backing";
+import { Refusal } from "../x86/refusal";
 
 /**
  * What an access did, step by step, for a person to read: kept while `recording`, by the walker itself. Every step is
@@ -25,7 +26,7 @@ export enum Step {
   software,
   /** Accessed or dirty flags were set. value: the entry afterwards; further: the flags. */
   flags,
-  /** A check failed. `came`: Refusal. */
+  /** A check failed. `came`: Refusal. Of an address that is not canonical, in place of the lookups: address, further as of tlb. */
   refusal,
   /** The walk ends. `came`: Outcome; cycles of the whole walk; value: error code, or qualification; address: of the fault; further: guest-physical. */
   walkEnd,
@@ -180,6 +181,11 @@ export function noteTlb(
 ): void {
   walkedTo = u64.MAX_VALUE;
   note(Step.tlb, Tables.guest, 0, 0, came, structure, cycles, va, 0, data, kind | (mode << 2));
+}
+
+/** In place of the first lookup. */
+export function noteRefusedAddress(va: u64, kind: u32, mode: u32): void {
+  note(Step.refusal, Tables.guest, 0, 0, Refusal.canonical, 0, 0, va, 0, 0, kind | (mode << 2));
 }
 
 export function noteWalk(va: u64, attempt: u32, cycles: u32): void {

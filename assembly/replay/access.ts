@@ -1,6 +1,15 @@
 import { delayAccess, drain, issueMany } from "../clock";
 import { addStructure, Counter, count, countStructure, countWalkLength, StructureCell } from "../counters";
-import { Lookup, noteDone, noteResolution, noteTlb, noteWalk, noteWalkEnd, recording } from "../explain/log";
+import {
+  Lookup,
+  noteDone,
+  noteRefusedAddress,
+  noteResolution,
+  noteTlb,
+  noteWalk,
+  noteWalkEnd,
+  recording,
+} from "../explain/log";
 import { beginAccess } from "../explain/tables";
 import { TaggedArray } from "../mmu/array";
 import { dataCycles } from "../mmu/cache";
@@ -36,13 +45,14 @@ import {
 import { Parameter, parameter } from "../parameters";
 import { emulatedAddress, Resolution } from "../technique/resolution";
 import { resolve } from "../technique/technique";
-import { currentPcid, globalPages } from "../vcpu/registers";
+import { currentPcid, globalPages, guest } from "../vcpu/registers";
 import { coalesce } from "../walk/coalesce";
 import { composed, translate } from "../walk/translate";
 import { addWalkCycles, beginHardwareWalk, endHardwareWalk, walkCycles, walkReferences } from "../walk/walk";
 import { FETCH, MODE_SHADOW_STACK, MODE_SHADOW_STACK_USER, MODE_USER, USER, WRITE } from "../x86/access";
 import { SIZE_4K, sizeShift } from "../x86/entries";
 import { fault, Outcome } from "../x86/fault";
+import { isCanonical } from "../x86/format";
 import { accessOf, keyRefuses, shadowStackAllows } from "../x86/rights";
 
 /** A translation for an access to one page: first-level TLB, second-level TLB, walk, and the hypervisor if it is needed. */
@@ -111,6 +121,7 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
   const fetch = kind === FETCH;
   const first = firstFor(kind);
   wasEmulated = false;
+  if (!isCanonical(va, guest.format)) return refuseAddress(va, kind, mode);
   if (recording) beginAccess(va, accessOf(kind, mode));
   countStructure(first.structure, StructureCell.lookups);
   let at = first.find(va, context, globalContext);
@@ -160,6 +171,15 @@ export function accessSlow(va: u64, kind: u32, mode: u32): Outcome {
     if (recording) noteMiss(second, at, va, kind, mode, tlbCycles);
   }
   return walkPage(va, kind, mode, first, second, tlbCycles);
+}
+
+/** The CPU looks at the address before it translates it. SDM 1 3.3.7.1. */
+function refuseAddress(va: u64, kind: u32, mode: u32): Outcome {
+  count(Counter.nonCanonical);
+  if (recording) noteRefusedAddress(va, kind, mode);
+  accessedCycles = 0;
+  drain();
+  return Outcome.generalProtection;
 }
 
 /** A TLB had no entry, or the one at `at`, which does not allow the access. */

@@ -60,6 +60,11 @@ export function isLongMode(): bool {
   return (registers.efer & EFER_LMA) !== 0;
 }
 
+/** Without 4- or 5-level paging a linear address has 32 bits. SDM 3A 3.3. */
+export function linearAddress(va: u64): u64 {
+  return guest.format.levels < 4 ? va & 0xffff_ffff : va;
+}
+
 /** Physical address of the root table in CR3. SDM 3A 4.3 to 4.5. */
 export function rootOf(value: u64): u64 {
   if (isLongMode()) return value & FRAME;

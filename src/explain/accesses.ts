@@ -1,6 +1,6 @@
 import { decodeEntry, entryName, hex, tlbEntry } from "./entries.js";
 import { type RawState, type RawStep, StepCode } from "./log.js";
-import { CHECKS, KINDS, layoutOf, OUTCOMES, TABLES } from "./names.js";
+import { CHECKS, KINDS, layoutOf, OUTCOMES, structureOf, TABLES } from "./names.js";
 import { nestedFaultInfo, pageFaultCode, violationQualification, withBits } from "./refusals.js";
 import type {
   AccessView,
@@ -26,12 +26,17 @@ interface Part {
   tables: RawStep[];
 }
 
-/** The accesses of a log. Each begins with a look into a first-level TLB. */
+/** The accesses of a log. Each begins with a look into a first-level TLB, or with a refusal of its address. */
 export function accessesOf(log: readonly RawStep[], steps: readonly Step[], state: RawState): AccessView[] {
   return partsOf(log, steps).map((part) => viewOf(part, state));
 }
 
-const FIRST_LEVEL = [0, 1];
+const FIRST_LEVEL: readonly (string | undefined)[] = ["l1d", "l1i", "l1s"];
+
+function beginsAccess({ code, detail, came }: RawStep): boolean {
+  if (code === StepCode.tlb) return FIRST_LEVEL.includes(structureOf(detail));
+  return code === StepCode.refusal && CHECKS[came] === "canonical";
+}
 
 function partsOf(log: readonly RawStep[], steps: readonly Step[]): Part[] {
   const parts: Part[] = [];
@@ -43,7 +48,7 @@ function partsOf(log: readonly RawStep[], steps: readonly Step[]): Part[] {
       continue;
     }
     if (raw.code === StepCode.shadowPage) continue;
-    if (raw.code === StepCode.tlb && FIRST_LEVEL.includes(raw.detail)) {
+    if (beginsAccess(raw)) {
       parts.push({ raw: [], steps: [], tables: beside });
       beside = [];
     }
@@ -82,8 +87,8 @@ function outcomeOf({ raw, steps, tables }: Part, state: RawState): Outcome {
     if (done.came === 1) return { kind: "emulated", text: "carried out by the hypervisor" };
     return { kind: "translated", text: "translated" };
   }
-  const end = raw.findLast(({ code }) => code === StepCode.walkEnd)!;
-  const kind = OUTCOMES[end.came]!;
+  const end = raw.findLast(({ code }) => code === StepCode.walkEnd) ?? raw[0]!;
+  const kind = end.code === StepCode.walkEnd ? OUTCOMES[end.came]! : "generalProtection";
   const resolution = raw.findLast(({ code }) => code === StepCode.resolution);
   const refusal = steps.findLast((step): step is RefusalStep => step.kind === "refusal");
   const why = refusal === undefined ? "" : `: ${refusal.text}`;
