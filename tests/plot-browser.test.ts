@@ -2,19 +2,30 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { compare } from "../src/compare.js";
+import { techniqueName } from "../src/config/index.js";
+import { explainTrace } from "../src/explain/index.js";
 import { launchChromium } from "../src/node/browser/chromium.js";
-import { plotlySource, renderPng } from "../src/node.js";
+import { openFile, plotlySource, renderPng } from "../src/node.js";
 import {
   crossoverFigure,
   cyclesFigure,
+  exitsFigure,
+  explainedWalkFigure,
   type Figure,
+  intervalMetrics,
+  intervalsFigure,
+  referencesFoundFigure,
   resultFigures,
   varyFigures,
+  walkGridFigure,
+  walkLengthsFigure,
   withoutTitle,
 } from "../src/plot/index.js";
-import type { Result } from "../src/result.js";
+import type { MachineResult, Result } from "../src/result.js";
+import { openTrace } from "../src/trace/index.js";
 import { describeInChromium, openLocal } from "./browser/chromium.js";
-import { fixtureResult } from "./plot/results.js";
+import { ALL, configOf, fixtureResult } from "./plot/results.js";
 
 const dir = mkdtempSync(join(tmpdir(), "nestwalk-png-"));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -37,8 +48,73 @@ beforeAll(async () => {
       crossoverFigure([guest], options),
     ];
   };
-  figures = [...all(undefined), ...all(340), ...all(undefined).map(withoutTitle)];
+  figures = [...all(undefined), ...all(340), ...all(undefined).map(withoutTitle), ...(await edgeCases())];
 });
+
+/** Figures of every technique alone, of nothing, of a single point, of a hundred intervals, and of explained walks. */
+async function edgeCases(): Promise<Figure[]> {
+  const open = async (name: string) => openTrace(await openFile(join("tests/fixtures", `${name}.nwt`)));
+  const alone = ALL.map((name) => ({
+    ...guest,
+    machines: guest.machines.filter((machine) => techniqueName(machine) === name),
+  }));
+  const nothing: Result = { ...guest, machines: guest.machines.map(idle) };
+  const trace = await open("pcid");
+  const configs = ALL.map((name) => configOf(name));
+  const whole = await compare(trace, configs, { intervals: 1e9 });
+  const sampled = await compare(await open("pcid"), configs, {
+    intervals: Math.ceil(whole.trace.accesses / 100),
+  });
+  expect(sampled.machines[0]!.intervals!.end.length).toBeGreaterThan(90);
+  expect(whole.machines[0]!.intervals!.end).toHaveLength(1);
+  const marked: Result = {
+    ...whole,
+    machines: whole.machines.map((machine) => ({
+      ...machine,
+      intervals: { ...machine.intervals!, every: "markers" as const, markers: [7] },
+    })),
+  };
+  const explanations = await Promise.all(
+    configs.map(async (config) =>
+      explainTrace(await open("redis"), config, { at: 1, next: "walk", count: 3 }),
+    ),
+  );
+  const point = { at: { "host.page": "4k" }, result: guest };
+  return [undefined, 340].flatMap((width) => {
+    const options = width === undefined ? {} : { width, theme: "dark" as const };
+    return [
+      ...[...alone, nothing].flatMap((result) => resultFigures(result, options)),
+      exitsFigure(nothing, options),
+      walkLengthsFigure(nothing, options),
+      walkGridFigure(nothing.machines[2]!, options),
+      referencesFoundFigure(nothing, options),
+      crossoverFigure([nothing], options),
+      ...varyFigures({ axes: [{ key: "host.page", values: ["4k"] }], points: [point] }, options),
+      ...[sampled, whole, marked].map((result) =>
+        intervalsFigure(result, { ...options, metrics: intervalMetrics }),
+      ),
+      ...explanations
+        .flat()
+        .flatMap((access) =>
+          access.walks.map((_, walk) => explainedWalkFigure(access, { ...options, walk })),
+        ),
+    ];
+  });
+}
+
+/** A machine that did nothing. */
+function idle(machine: MachineResult): MachineResult {
+  const none = <T extends object>(counts: T) =>
+    Object.fromEntries(Object.keys(counts).map((key) => [key, 0])) as T;
+  return {
+    ...machine,
+    counters: none(machine.counters),
+    cycles: none(machine.cycles),
+    exits: [],
+    references: [],
+    walkLengths: [0],
+  };
+}
 
 describeInChromium("figures in the browser", (browser) => {
   it("are what plotly understands, every key of them, and are drawn", async () => {

@@ -257,17 +257,17 @@ describe("one walk", () => {
   it("shows in which order entries were read and where each was found", () => {
     const figure = explainedWalkFigure(access);
     expect(figure.title).toBe("npt: fetch of 0x401000, walked in 3 references and 218 cycles");
-    expect(figure.subtitle).toContain("It ends in a nested page fault.");
+    expect(figure.subtitle).toContain("The walk ends in a nested page fault.");
     const [heat] = figure.data as { z: (number | null)[][]; text: string[][] }[];
     expect(heat!.text).toEqual([
       ["", ""],
       ["<b>1</b><br>L2, 14", "<b>2</b><br>memory, 200"],
       ["<b>3</b><br>L1D, 4", ""],
     ]);
-    expect(heat!.z.map((row) => row.map((z) => z !== null))).toEqual([
-      [false, false],
-      [true, true],
-      [true, false],
+    expect(heat!.z).toEqual([
+      [0, 0],
+      [0.5, 1],
+      [0.25, null],
     ]);
     expect(figure.layout.annotations).toHaveLength(2);
     expect(figure.table.rows.map((row) => [row[0], row[1], row[2], row[6], row[7]])).toEqual([
@@ -351,7 +351,8 @@ describe("intervals", () => {
 
   it("have the markers that ended them", () => {
     const figure = intervalsFigure(sampled({ ...columns(3), every: "markers", markers: [7, 8, null] }));
-    expect(figure.layout.shapes).toMatchObject([{ x0: 100 }, { x0: 200 }]);
+    const shapes = figure.layout.shapes as { xref: string; x0: number }[];
+    expect(shapes.filter(({ xref }) => xref === "x").map(({ x0 }) => x0)).toEqual([100, 200]);
     expect(figure.layout.annotations).toEqual(
       expect.arrayContaining([expect.objectContaining({ x: 100, text: "7" })]),
     );
@@ -371,7 +372,81 @@ describe("intervals", () => {
   });
 });
 
+describe("lines", () => {
+  const lines = (...ends: number[]) =>
+    linesFigure({
+      id: "l",
+      title: "t",
+      alt: "a",
+      x: { title: "x", ticks: [8, 32] },
+      y: { title: "y", range: [0, 100] },
+      series: ends.map((end, i) => ({ name: `s${i}`, x: [8, 32], y: [50, end] })),
+      height: 100,
+    });
+  interface Label {
+    text: string;
+    yshift: number;
+  }
+  const labels = (figure: Figure) =>
+    (figure.layout.annotations as Label[]).filter(({ text }) => text.startsWith("s"));
+
+  it("are named at their ends, apart from each other, each beside a piece of itself", () => {
+    const figure = lines(90, 0, 1, 50);
+    expect(labels(figure).map(({ text, yshift }) => [text, yshift])).toEqual([
+      ["s1", 4],
+      ["s2", 20],
+      ["s3", 50],
+      ["s0", 90],
+    ]);
+    const samples = figure.layout.shapes as { y0: number; line: { color: string; dash: string } }[];
+    expect(samples.map(({ y0, line }) => [y0, line.dash])).toEqual([
+      [4, "dash"],
+      [20, "dot"],
+      [50, "dashdot"],
+      [90, "solid"],
+    ]);
+  });
+
+  it("keep their names within the panel", () => {
+    expect(labels(lines(100, 100, 99)).map(({ yshift }) => yshift)).toEqual([68, 84, 100]);
+  });
+
+  it("that lie under others are wider", () => {
+    const width = (figure: Figure) =>
+      figure.data.map(({ line, marker }) => [
+        (line as { width: number }).width,
+        (marker as { size: number }).size,
+      ]);
+    expect(width(lines(20, 20, 80))).toEqual([
+      [5, 13],
+      [2, 8],
+      [2, 8],
+    ]);
+  });
+
+  it("are marked at their values where these are far enough apart", () => {
+    expect((lines(1).layout.xaxis as { tickvals: number[] }).tickvals).toEqual([8, 32]);
+  });
+});
+
 describe("every figure", () => {
+  it("breaks its title into lines of about the same length", () => {
+    const { layout } = linesFigure(
+      {
+        id: "l",
+        title: "Below 2,717 table updates per million accesses shadow is cheaper, above it ept",
+        alt: "a",
+        x: { title: "x" },
+        y: { title: "y" },
+        series: [{ name: "s", x: [1], y: [2] }],
+      },
+      { width: 700 },
+    );
+    expect((layout.title as { text: string }).text).toBe(
+      "<b>Below 2,717 table updates per million<br>accesses shadow is cheaper, above it ept</b>",
+    );
+  });
+
   const all = () => [
     ...resultFigures(guest),
     ...resultFigures(five),

@@ -7,6 +7,7 @@ import {
   type FigureOptions,
   framed,
   label,
+  legendAbove,
   namesAxis,
   namesWidth,
   roomOf,
@@ -45,9 +46,10 @@ export function cyclesFigure(result: Result, options: CyclesOptions = {}): Figur
   const total = base?.machine.cycles.total || 1;
   const scaled = ({ machine }: Series, cycles: number) =>
     whole ? (100 * cycles) / total : cycles / accessesOf(machine);
-  const parts = cycleParts.filter(
-    ([part]) => (whole || part !== "issue") && series.some(({ machine }) => (machine.cycles[part] ?? 0) > 0),
-  );
+  const shown = cycleParts.filter(([part]) => whole || part !== "issue");
+  const some = shown.filter(([part]) => series.some(({ machine }) => (machine.cycles[part] ?? 0) > 0));
+  /* Bars of nothing, where nothing was spent. */
+  const parts = some.length > 0 ? some : shown.slice(0, 1);
   const names = series.map(({ name }) => name);
   const data = parts.map(([part, name]) => ({
     type: "bar",
@@ -93,19 +95,10 @@ export function cyclesFigure(result: Result, options: CyclesOptions = {}): Figur
       },
       data,
       height: 20 + series.length * 46,
-      margin: { left, right, top: 12 + rows * 20, bottom: 54 },
+      margin: { left, right, top: 18 + rows * 20, bottom: 54 },
       layout: {
         barmode: "stack",
-        showlegend: true,
-        legend: {
-          orientation: "h",
-          x: 0,
-          xanchor: "left",
-          y: 1,
-          yanchor: "bottom",
-          traceorder: "normal",
-          font: { size: 12 },
-        },
+        ...(some.length === 0 ? {} : legendAbove),
         xaxis: {
           title: {
             text: whole
@@ -160,6 +153,7 @@ const MOST_TOLD = 3;
 function titleOf(series: readonly Series[], base: Series | undefined): string {
   const [first] = series;
   if (first === undefined || base === undefined) return "Cycles";
+  if (series.every(({ machine }) => machine.cycles.total === 0)) return "No cycles";
   if (series.length === 1)
     return `${first.name}: ${fixed(first.machine.cycles.total / accessesOf(first.machine), 2)} cycles per access`;
   const times = new Map<string, string[]>();

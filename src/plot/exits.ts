@@ -121,11 +121,11 @@ export function exitsFigure(result: Result, options: FigureOptions = {}): Figure
       },
       data,
       height,
-      margin: { left, top: 10, bottom: 54 },
+      margin: { left, top: 18, bottom: 54 },
       layout: {
-        barmode: "overlay",
+        ...(bars.length === 0 ? NO_AXES : { barmode: "overlay" }),
         ...Object.fromEntries(
-          sides.flatMap(({ title, value, axis }, i) => {
+          (bars.length === 0 ? [] : sides).flatMap(({ title, value, axis }, i) => {
             const most = Math.max(1, ...bars.map(value));
             return [
               [
@@ -166,6 +166,8 @@ export function exitsFigure(result: Result, options: FigureOptions = {}): Figure
     options,
   );
 }
+
+const NO_AXES = { xaxis: { visible: false }, yaxis: { visible: false } };
 
 /** Reasons that occurred, those that cost most first. */
 function reasonsOf(series: readonly Series[]): string[] {

@@ -77,7 +77,7 @@ export function explainedWalkFigure(access: Explanation, options: ExplainedWalkO
       data: [
         {
           type: "heatmap",
-          z: grid.map((cells) => cells.map((cell) => heatOf(stepOf(cell)))),
+          z: grid.map((cells) => cells.map((cell) => heatOf(cell, stepOf(cell)))),
           text: grid.map((cells) => cells.map((cell) => readText(cell, stepOf(cell), narrow))),
           customdata: grid.map((cells) => cells.map((cell) => hoverText(cell, stepOf(cell)))),
           texttemplate: "%{text}",
@@ -127,16 +127,18 @@ const ENDS: Readonly<Record<string, string>> = {
 };
 
 function sayOutcome(outcome: string): string {
-  if (outcome === "translated") return "It translates.";
-  return `It ends in ${ENDS[outcome] ?? outcome}.`;
+  if (outcome === "translated") return "The walk translates.";
+  return `The walk ends in ${ENDS[outcome] ?? outcome}.`;
 }
 
 function sourceOf({ source }: ReferenceStep) {
   return SOURCES.find(([key]) => key === source) ?? ([source ?? "", source ?? "", 0.5] as const);
 }
 
-function heatOf(step: ReferenceStep | undefined): number | null {
-  return step === undefined ? null : sourceOf(step)[2];
+/** Squares that were not read are the palest. */
+function heatOf(cell: GridCell | undefined, step: ReferenceStep | undefined): number | null {
+  if (step !== undefined) return sourceOf(step)[2];
+  return cell === undefined ? null : 0;
 }
 
 function readText(cell: GridCell | undefined, step: ReferenceStep | undefined, narrow: boolean): string {

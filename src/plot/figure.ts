@@ -150,8 +150,15 @@ function titleRoom({ layout }: Figure): { above: number } {
   };
 }
 
-/** A text in lines of at most `most` characters, broken at spaces. */
+/** A text in as few lines of at most `most` characters as will do, broken at spaces, the lines about equally long. */
 export function broken(text: string, most: number): string[] {
+  const lines = filled(text, most);
+  let width = most;
+  while (width > 1 && filled(text, width - 1).length === lines.length) width--;
+  return filled(text, width);
+}
+
+function filled(text: string, most: number): string[] {
   const lines: string[] = [];
   for (const word of text.replaceAll(" %", "\u00a0%").split(" ")) {
     const last = lines.at(-1);
@@ -176,6 +183,20 @@ export function label(text: string, at: Record<string, unknown>): Record<string,
 export function widthOf(text: string, size = 13): number {
   return Math.ceil(text.replace(/<[^>]*>/g, "").length * size * 0.58);
 }
+
+/** A legend between the title and the plotting area. */
+export const legendAbove = {
+  showlegend: true,
+  legend: {
+    orientation: "h",
+    x: 0,
+    xanchor: "left",
+    y: 1,
+    yanchor: "bottom",
+    traceorder: "normal",
+    font: { size: 12 },
+  },
+};
 
 const NARROW_NAME = 14;
 

@@ -183,5 +183,5 @@ function titleOf(series: readonly Sampled[]): string {
   const peaks = series.map(
     (one) => `${one.name} ${brief(Math.max(0, ...intervalRates(one.intervals, "cycles")))}`,
   );
-  return `Dearest interval, cycles per access: ${listedFew(peaks)}`;
+  return `Most expensive interval, cycles per access: ${listedFew(peaks)}`;
 }

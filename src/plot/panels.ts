@@ -1,4 +1,5 @@
-import { type Figure, type FigureOptions, framed, label, roomOf, type Table, widthOf } from "./figure.js";
+import { type Figure, type FigureOptions, framed, label, roomOf, type Table } from "./figure.js";
+import { nameOf, nameWidth, placedEnds, sampleOf } from "./line-names.js";
 import type { SeriesStyle } from "./theme.js";
 
 /** A line, or points, of a panel. */
@@ -48,7 +49,6 @@ export interface PanelsDraft {
 }
 
 const TITLE_ROOM = 40;
-const LABEL_LINE = 16;
 
 /** Panels below each other over one x axis, the lines named at their right ends. */
 export function panelsFigure(draft: PanelsDraft, options: FigureOptions): Figure {
@@ -67,7 +67,8 @@ export function panelsFigure(draft: PanelsDraft, options: FigureOptions): Figure
   );
   /* What is alone needs no dash to be told apart. */
   const alone = panels.every(({ lines }) => lines.length === 1);
-  const right = Math.max(16, ...named.map((name) => widthOf(name, 12) + 18));
+  const right = Math.max(16, ...named.map(nameWidth));
+  const ends = panels.map((panel, i) => placedEnds(panel, ranges[i]!, each));
   return framed(
     {
       id: draft.id,
@@ -76,7 +77,15 @@ export function panelsFigure(draft: PanelsDraft, options: FigureOptions): Figure
       alt: draft.alt,
       table: draft.table,
       data: panels.flatMap((panel, i) =>
-        panel.lines.map((line) => traceOf(alone ? solid(line) : line, panel, `y${axis(i)}`, x)),
+        panel.lines.map((line, nth) =>
+          traceOf(
+            alone ? solid(line) : line,
+            panel,
+            `y${axis(i)}`,
+            x,
+            covering(panel.lines, nth, ranges[i]!),
+          ),
+        ),
       ),
       height,
       margin: { left: 64, right, top: 36, bottom: 56 },
@@ -101,17 +110,22 @@ export function panelsFigure(draft: PanelsDraft, options: FigureOptions): Figure
             },
           ]),
         ),
-        shapes: (x.marks ?? []).map((mark) => ({
-          type: "line",
-          x0: mark.x,
-          x1: mark.x,
-          xref: "x",
-          y0: 0,
-          y1: 1,
-          yref: "paper",
-          layer: "below",
-          line: { width: 1, dash: "dot" },
-        })),
+        shapes: [
+          ...(x.marks ?? []).map((mark) => ({
+            type: "line",
+            x0: mark.x,
+            x1: mark.x,
+            xref: "x",
+            y0: 0,
+            y1: 1,
+            yref: "paper",
+            layer: "below",
+            line: { width: 1, dash: "dot" },
+          })),
+          ...ends.flatMap((placed, i) =>
+            placed.map(({ line, at }) => sampleOf(alone ? solid(line) : line, at, domain(i)[0])),
+          ),
+        ],
         annotations: [
           ...panels.map((panel, i) =>
             label(panel.title, {
@@ -125,7 +139,7 @@ export function panelsFigure(draft: PanelsDraft, options: FigureOptions): Figure
               font: { size: 12 },
             }),
           ),
-          ...panels.flatMap((panel, i) => endLabels(panel, ranges[i]!, each, domain(i))),
+          ...ends.flatMap((placed, i) => placed.map(({ line, at }) => nameOf(line, at, domain(i)[0]))),
           ...(x.marks ?? []).map((mark) =>
             label(mark.text, {
               x: x.type === "log" ? Math.log10(mark.x) : mark.x,
@@ -147,9 +161,20 @@ function solid(line: Line): Line {
   return { ...line, style: { ...line.style, dash: "solid" } };
 }
 
-function traceOf(line: Line, panel: Panel, yaxis: string, x: XAxis) {
+/** How many of the lines drawn after it lie on a line, so that it must be wider to be seen below them. */
+function covering(lines: readonly Line[], nth: number, [from, to]: readonly [number, number]): number {
+  const own = lines[nth]!;
+  const near = 0.012 * (to - from);
+  const lieOn = (other: Line) =>
+    other.y.length === own.y.length &&
+    other.y.every((value, i) => Math.abs((value ?? 0) - (own.y[i] ?? 0)) <= near);
+  return own.draw === "points" ? 0 : lines.slice(nth + 1).filter(lieOn).length;
+}
+
+function traceOf(line: Line, panel: Panel, yaxis: string, x: XAxis, covered: number) {
   const { color, dash, symbol } = line.style;
   const steps = line.draw === "steps";
+  const width = 2 + 3 * covered;
   return {
     type: "scatter",
     mode: line.draw === "points" ? "markers" : line.draw === "both" ? "lines+markers" : "lines",
@@ -158,9 +183,9 @@ function traceOf(line: Line, panel: Panel, yaxis: string, x: XAxis) {
     y: [...line.y],
     xaxis: "x",
     yaxis,
-    ...(line.draw === "points" ? {} : { line: { color, dash, width: 2, ...(steps ? { shape: "hv" } : {}) } }),
+    ...(line.draw === "points" ? {} : { line: { color, dash, width, ...(steps ? { shape: "hv" } : {}) } }),
     ...(line.draw === "points" || line.draw === "both"
-      ? { marker: { color, symbol, size: line.draw === "both" ? 8 : 6 } }
+      ? { marker: { color, symbol, size: line.draw === "both" ? 8 + 5 * covered : 6 }, cliponaxis: false }
       : {}),
     hovertemplate: `${line.name}: %{y:,.4~f}${panel.suffix ?? ""}<br>${x.title} %{x}<extra></extra>`,
   };
@@ -190,13 +215,21 @@ function xAxis(x: XAxis, panels: readonly Panel[], narrow: boolean): Record<stri
           };
     return { type: "log", range: [from - pad, to + pad], ...marked, ...format };
   }
-  const pad = x.ticks === undefined ? 0 : (high - low || 1) * 0.03;
+  const points = panels.some(({ lines }) => lines.some(({ draw }) => draw !== "steps"));
+  const pad = points ? (high - low || 1) * 0.03 : 0;
   return {
     type: "linear",
     range: [low - pad, high === low ? low + 1 : high + pad],
-    nticks: narrow ? 5 : 9,
+    ...(apart(x.ticks, high - low, narrow) ? { tickvals: x.ticks } : { nticks: narrow ? 5 : 9 }),
     ...format,
   };
+}
+
+/** Whether marked values are so far from each other that each can be written. */
+function apart(ticks: XAxis["ticks"], span: number, narrow: boolean): boolean {
+  const values = (ticks ?? []).map(Number).sort((a, b) => a - b);
+  const least = (narrow ? 0.16 : 0.07) * span;
+  return values.length > 1 && values.every((value, i) => i === 0 || value - values[i - 1]! >= least);
 }
 
 /** Least and greatest, of any number of values. */
@@ -218,45 +251,4 @@ function rangeOf({ lines, log }: Panel): [number, number] {
     return [low - pad, high + pad];
   }
   return [Math.min(0, low * 1.08), high <= 0 ? 1 : high * 1.08];
-}
-
-/** Where a line's name belongs: its last value; of steps, which go up and down, the mean of the last tenth. */
-function endOf({ y, draw }: Line): number | undefined {
-  const values = y.filter((value): value is number => value !== null);
-  const last = values.slice(draw === "steps" ? -Math.ceil(values.length / 10) : -1);
-  return last.length === 0 ? undefined : last.reduce((a, b) => a + b, 0) / last.length;
-}
-
-/** Names of the lines at their ends, pushed apart where they would cover each other. */
-function endLabels(
-  { lines, log }: Panel,
-  [from, to]: readonly [number, number],
-  height: number,
-  domain: readonly [number, number],
-) {
-  const scale = (value: number) => (log ? Math.log10(value) : value);
-  const ends = lines
-    .filter((line) => line.named !== false)
-    .map((line) => ({ line, y: endOf(line) }))
-    .filter((end): end is { line: Line; y: number } => end.y !== undefined)
-    .map(({ line, y }) => ({ line, at: ((scale(y) - scale(from)) / (scale(to) - scale(from))) * height }))
-    .sort((a, b) => b.at - a.at);
-  let last = Number.POSITIVE_INFINITY;
-  const placed = ends.map(({ line, at }) => {
-    last = Math.min(at, last - LABEL_LINE);
-    return { line, at: last };
-  });
-  const low = placed.at(-1);
-  const lift = low === undefined ? 0 : Math.max(0, 4 - low.at);
-  return placed.map(({ line, at }) =>
-    label(line.name, {
-      xref: "paper",
-      x: 1,
-      xshift: 8,
-      yref: "paper",
-      y: domain[0],
-      yshift: Math.round(at + lift),
-      font: { size: 12 },
-    }),
-  );
 }

@@ -7,6 +7,7 @@ import {
   type FigureOptions,
   framed,
   label,
+  legendAbove,
   namesAxis,
   namesWidth,
   roomOf,
@@ -31,9 +32,11 @@ export function knowsPlaces({ machines }: Result): boolean {
 /** Where the page-table entries that walks read were found: references per walk by level of the cache hierarchy. */
 export function referencesFoundFigure(result: Result, options: FigureOptions = {}): Figure {
   const series = seriesOf(result.machines);
-  const places = PLACES.filter(([counter]) =>
+  const some = PLACES.filter(([counter]) =>
     series.some(({ machine }) => (machine.counters[counter] ?? 0) > 0),
   );
+  /* Bars of nothing, where nothing was read. */
+  const places = some.length > 0 ? some : PLACES.slice(1, 2);
   const perWalk = ({ machine }: Series, counter: string) =>
     (machine.counters[counter] ?? 0) / (machine.counters.walks || 1);
   const names = series.map(({ name }) => name);
@@ -70,7 +73,10 @@ export function referencesFoundFigure(result: Result, options: FigureOptions = {
   return framed(
     {
       id: "references-found",
-      title: `References found past L2: ${listedFew(series.map(({ name, machine }, i) => `${name} ${percentOf(far[i]!, machine.counters.tableReferences ?? 0)}`))}`,
+      title:
+        some.length === 0
+          ? "No references found"
+          : `References found past L2: ${listedFew(series.map(({ name, machine }, i) => `${name} ${percentOf(far[i]!, machine.counters.tableReferences ?? 0)}`))}`,
       subtitle: contextOf(result),
       alt: `Stacked bars of where page-table entries were found: ${series.map(({ name, machine }) => `${name} ${places.map(([counter, place]) => `${machine.counters[counter] ?? 0} in ${place}`).join(", ")}`).join("; ")}.`,
       table: {
@@ -84,19 +90,10 @@ export function referencesFoundFigure(result: Result, options: FigureOptions = {
       },
       data,
       height: 20 + series.length * 46,
-      margin: { left, right, top: 12 + rows * 20, bottom: 54 },
+      margin: { left, right, top: 18 + rows * 20, bottom: 54 },
       layout: {
         barmode: "stack",
-        showlegend: true,
-        legend: {
-          orientation: "h",
-          x: 0,
-          xanchor: "left",
-          y: 1,
-          yanchor: "bottom",
-          traceorder: "normal",
-          font: { size: 12 },
-        },
+        ...(some.length === 0 ? {} : legendAbove),
         xaxis: {
           title: { text: "references per walk" },
           range: [0, (Math.max(...ends, 0) || 1) * 1.01],
