@@ -4,7 +4,7 @@ import { FeedReader } from "../src/embed/feed.js";
 import { Access, Feed, type Invalidation, Status } from "../src/embed/index.js";
 import { A, D, G, Guest, P, RW, US, XD } from "./embed/guest.js";
 import { HostCache } from "./embed/host-cache.js";
-import { CouldBeCached, type Possible } from "./tlb/could-be-cached.js";
+import { CouldBeCached, type Possible, permits } from "./tlb/could-be-cached.js";
 
 /*
  * A host that keeps every translation it is given, and drops only what the feed says, must never use one that the
@@ -218,11 +218,8 @@ class History {
     const user = (access & Access.user) !== 0;
     const fetch = (access & Access.fetch) !== 0;
     const write = (access & Access.write) !== 0;
-    if (user && !userPage) return false;
-    if (fetch) return (rights & 1n) !== 0n && !(!user && userPage && (this.cr4 & CR4.SMEP) !== 0n);
-    if (!user && userPage && (this.cr4 & CR4.SMAP) !== 0n) return false;
-    const writable = (rights & 2n) !== 0n || (!user && (this.cr0 & CR0_WP) === 0n);
-    if (write && !writable) return false;
+    if (!permits(rights, { user, write, fetch }, this)) return false;
+    if (fetch) return true;
     /* Every page has the key 0. */
     if (!userPage || !(this.cr4 & CR4.PKE)) return true;
     if (this.pkru & 1) return false;

@@ -4,7 +4,7 @@ import { BareCore, cachesOf, parametersOf } from "../src/conform/bare/core.js";
 import type { Access, Ept, Outcome } from "../src/conform/bare/types.js";
 import { Parameter } from "../src/generated/declarations.js";
 import { Random } from "./core/random-world.js";
-import { CouldBeCached, type Possible } from "./tlb/could-be-cached.js";
+import { CouldBeCached, type Possible, permits } from "./tlb/could-be-cached.js";
 import { CR0, CR4, LONG, NO_FLUSH } from "./tlb/machine.js";
 
 const runs = Number(process.env.NESTWALK_HISTORIES ?? 500);
@@ -269,11 +269,7 @@ class History {
   }
 
   permits(rights: bigint, { kind, user }: Access): boolean {
-    const userPage = (rights & 4n) !== 0n;
-    if (user && !userPage) return false;
-    if (kind === "fetch") return (rights & 1n) !== 0n && !(!user && userPage && (this.cr4 & CR4.SMEP) !== 0n);
-    if (!user && userPage && (this.cr4 & CR4.SMAP) !== 0n) return false;
-    return kind === "read" || (rights & 2n) !== 0n || (!user && (this.cr0 & CR0.WP) === 0n);
+    return permits(rights, { user, write: kind === "write", fetch: kind === "fetch" }, this);
   }
 }
 

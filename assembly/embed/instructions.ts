@@ -1,8 +1,10 @@
 import { ExitReason } from "../counters";
+import { rootTag } from "../mmu/context";
 import { flushed, forgetFlushed } from "../mmu/feed";
 import {
   invalidateAddressOfVpid,
   invalidateAllVpids,
+  invalidateAsid,
   invalidateEptrta,
   invalidateEverything,
   invalidateVpid,
@@ -170,7 +172,7 @@ export function embedInvvpid(type: u32): Outcome {
 export function embedInvept(type: u32): Outcome {
   forgetFlushed();
   if (!legalInvept(type, cell(Cell.address), cell(Cell.value))) return Outcome.vmFail;
-  invalidateEptrta(cell(Cell.address) & FRAME, type === 2);
+  invalidateEptrta(rootTag(cell(Cell.address)), type === 2);
   return Outcome.ok;
 }
 
@@ -185,7 +187,7 @@ export function embedInvlpga(): void {
 export function embedTlbControl(control: u32): void {
   forgetFlushed();
   if (control === 1) invalidateEverything();
-  else if (control === 3 || control === 7) invalidateVpid(vpid, control === 3);
+  else if (control === 3 || control === 7) invalidateAsid(vpid, control === 3);
 }
 
 /**
@@ -210,7 +212,7 @@ export function embedEnter(): Outcome {
   host.root = eptp & FRAME;
   typesCombined(true);
   const tagged = parameter(Parameter.vpid) !== 0;
-  setVirtualTags(tagged ? <u32>cell(Cell.vpid) : 0, host.root);
+  setVirtualTags(tagged ? <u32>cell(Cell.vpid) : 0, rootTag(host.root));
   retag();
   if (!tagged) invalidateVpid(0, true);
   return Outcome.ok;
@@ -227,9 +229,9 @@ export function embedRun(): Outcome {
   if (ncr3 >> parameter(Parameter.hostAddressBits) !== 0 || asid === 0) return Outcome.vmFail;
   host.root = ncr3 & (host.format.levels === 3 ? 0xffff_ffe0 : FRAME);
   const tagged = parameter(Parameter.vpid) !== 0;
-  setVirtualTags(tagged ? asid : 0, ncr3 & FRAME);
+  setVirtualTags(tagged ? asid : 0, rootTag(ncr3));
   retag();
-  if (!tagged) invalidateVpid(0, true);
+  if (!tagged) invalidateAsid(0, true);
   return Outcome.ok;
 }
 

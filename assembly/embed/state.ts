@@ -2,6 +2,7 @@ import { Counter, count } from "../counters";
 import { hostAddressOf } from "../hypervisor/backing";
 import { clearMemory, read32, read64, write32, write64 } from "../memory/physical";
 import { addRange, callHost, guestBase, hosted, hostMemory, PageKind } from "../memory/ranges";
+import { rootTag } from "../mmu/context";
 import { forgetFlushed, startFeed } from "../mmu/feed";
 import { invalidateEverything } from "../mmu/invalidation";
 import { lookWithAc } from "../mmu/lookaside";
@@ -89,7 +90,7 @@ export function embedSetState(): void {
   const tag: u32 = parameter(Parameter.vpid) !== 0 ? <u32>cell(Cell.vpid) : 0;
   if (guest.second === SECOND_NESTED && cell(Cell.secondRoot) !== 0) {
     host.root = cell(Cell.secondRoot) & FRAME;
-    setVirtualTags(tag, host.root);
+    setVirtualTags(tag, rootTag(host.root));
   } else {
     setVirtualTags(tag, eptrta);
   }

@@ -3,7 +3,7 @@ import { technique } from "../technique/technique";
 import { cpl, cr3, currentPcid, guest, registers } from "../vcpu/registers";
 import { SECOND_NESTED } from "../walk/dimension";
 import { host } from "../walk/second";
-import { EPT_EXECUTE_USER } from "../x86/entries";
+import { EPT_EXECUTE_USER, FRAME } from "../x86/entries";
 
 /**
  * The paging state that an access meets, as 64-bit cells:
@@ -50,6 +50,6 @@ export function captureState(): void {
   put(20, cpl);
   put(21, vpid);
   put(22, currentPcid());
-  put(23, eptrta);
+  put(23, eptrta & FRAME);
   put(24, second && host.format.invert !== 0 ? 1 : 0);
 }

@@ -1,4 +1,5 @@
 import { newMap64 } from "../memory/map64";
+import { FRAME } from "../x86/entries";
 
 /**
  * Who a cached translation belongs to. A context is a small number for one combination of tags; entries carry the
@@ -12,6 +13,11 @@ export const ANY_PCID: u32 = 0x1000;
 export const NO_PAGING: u32 = 0x1001;
 /** In place of a VPID: a guest-physical mapping. */
 export const GUEST_PHYSICAL: u32 = 0x1_0000;
+
+/** Stands for the root of a second stage in a context: never 0, whichever page it is. */
+export function rootTag(root: u64): u64 {
+  return (root & FRAME) | 1;
+}
 
 const MOST: u32 = 0x7fff;
 

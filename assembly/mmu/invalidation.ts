@@ -23,7 +23,7 @@ import {
 } from "./context";
 import { feedAddressOf, feedEverything, feedSpace, Scope } from "./feed";
 import { guestPsc, hostPsc, nestedTlb, PagingStructureCache } from "./psc";
-import { eptrta, hardware } from "./tags";
+import { hardware } from "./tags";
 import { entryStage1Size, l1d, l1i, l1s, l2, l2i, TlbLevel } from "./tlb";
 
 /**
@@ -41,6 +41,8 @@ const DOOM: u8 = 1;
 
 /** In place of a VPID or a PCID: every one. */
 const EVERY: u32 = 0xffff_ffff;
+/** In place of the root of a second stage. */
+const EVERY_ROOT: u64 = u64.MAX_VALUE;
 
 /** Chooses linear and combined contexts. `globals`: 0 leaves global pages, 1 takes them too. */
 function chooseLinear(vpid: u32, pcid: u32, globals: bool): void {
@@ -206,17 +208,17 @@ function removeUsed(vpid: u32, pcid: u32, va: u64, eptrta: u64): u32 {
   for (let i: u32 = 1; i <= n; ++i) {
     const tag = contextPcid(i);
     const itsPcid = tag === NO_PAGING ? 0 : tag;
-    if (contextVpid(i) !== vpid || contextEptrta(i) !== eptrta) continue;
+    if (contextVpid(i) !== vpid || (eptrta !== EVERY_ROOT && contextEptrta(i) !== eptrta)) continue;
     if (itsPcid !== pcid && itsPcid !== ANY_PCID) continue;
     removed += removeEverywhere(va, i) + removePaths(guestPsc, va, hardware.format.indexBits, i);
   }
   return removed;
 }
 
-/** A #PF on `va`. SDM 3A 4.10.4.1. */
+/** A #PF on `va`, whose combined mappings go under every second stage. SDM 3A 4.10.4.1, 3C 29.4.3.1. */
 export function invalidateFault(vpid: u32, pcid: u32, va: u64): u32 {
   feedAddressOf(Scope.globals, vpid, pcid, va);
-  return done(removeUsed(vpid, pcid, va, eptrta));
+  return done(removeUsed(vpid, pcid, va, EVERY_ROOT));
 }
 
 /** INVPCID type 0: the page under that PCID, global pages stay. */
@@ -245,6 +247,21 @@ export function invalidateVpid(vpid: u32, globals: bool): u32 {
   feedSpace(globals ? Scope.everyPcid | Scope.globals : Scope.everyPcid, vpid, 0);
   chooseLinear(vpid, EVERY, globals);
   return scanLinear(false, 0);
+}
+
+/**
+ * TLB_CONTROL of a VMRUN: what is tagged with the ASID, and the nested translations under the roots that it ran with,
+ * since SVM has no other instruction that removes them. APM 2 15.16.1; KVM: `svm_flush_tlb_asid`.
+ */
+export function invalidateAsid(asid: u32, globals: bool): u32 {
+  const removed = invalidateVpid(asid, globals);
+  const n = contextCount();
+  for (let i: u32 = 1; i <= n; ++i) unchecked((doomed[i] = KEEP));
+  for (let i: u32 = 1; i <= n; ++i) {
+    const root = contextEptrta(i);
+    if (contextVpid(i) === asid && root !== 0) doomed[contextOf(GUEST_PHYSICAL, 0, root)] = DOOM;
+  }
+  return removed + scanGuestPhysical(false, 0);
 }
 
 /** INVVPID type 2: every VPID but 0. */

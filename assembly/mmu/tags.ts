@@ -15,7 +15,7 @@ export let hardware: Dimension = guest;
 export let hardwareControls: Controls = new Controls();
 /** VPID or ASID of the guest; 0 natively. */
 export let vpid: u32 = 0;
-/** EPTRTA (or nested root) that tags combined mappings; 0 without a second stage. */
+/** EPTRTA (or nested root) that tags combined mappings, as `rootTag` makes it; 0 without a second stage. */
 export let eptrta: u64 = 0;
 /** Context of the current address space, and of its global pages. */
 export let context: u32 = 0;

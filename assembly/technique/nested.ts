@@ -23,6 +23,7 @@ import {
 } from "../hypervisor/second-stage";
 import { zapSecondStage } from "../hypervisor/zap-stage";
 import { hosted } from "../memory/ranges";
+import { rootTag } from "../mmu/context";
 import { invalidateEptrta } from "../mmu/invalidation";
 import { guestPsc, hostPsc } from "../mmu/psc";
 import { eptrta, retag, setHardware, setVirtualTags } from "../mmu/tags";
@@ -158,7 +159,7 @@ function errorCodeOf(qualification: u64): u64 {
 /** Combined mappings are tagged by the root. */
 function useRoot(frame: u64): void {
   host.root = frame << 12;
-  setVirtualTags(1, host.root);
+  setVirtualTags(1, rootTag(host.root));
 }
 
 /** Serves the flush that was asked for, and leaves the hardware with a root. KVM: `kvm_vcpu_flush_tlb_all`, `kvm_mmu_reload`. */

@@ -10,6 +10,9 @@ const U = 4n;
 const PS = 0x80n;
 const G = 0x100n;
 const XD = 1n << 63n;
+const WP = 1n << 16n;
+const SMEP = 1n << 20n;
+const SMAP = 1n << 21n;
 const FRAME = 0x000f_ffff_ffff_f000n;
 
 /** R/W and U/S as in an entry, and 1 for execute. */
@@ -18,6 +21,22 @@ const FULL: Rights = W | U | 1n;
 
 function rightsOf(entry: bigint): Rights {
   return (entry & (W | U)) | (entry & XD ? 0n : 1n);
+}
+
+/** Guest-physical mappings: host pages by guest page. */
+export type Physical = Map<bigint, Set<bigint>>;
+
+/** Whether a page with these rights may be accessed so, where it has no key. SDM 3A 4.6.1. */
+export function permits(
+  rights: Rights,
+  access: { user: boolean; write: boolean; fetch: boolean },
+  { cr0, cr4 }: { cr0: bigint; cr4: bigint },
+): boolean {
+  const userPage = (rights & U) !== 0n;
+  if (access.user && !userPage) return false;
+  if (access.fetch) return (rights & 1n) !== 0n && (access.user || !userPage || (cr4 & SMEP) === 0n);
+  if (!access.user && userPage && (cr4 & SMAP) !== 0n) return false;
+  return !access.write || (rights & W) !== 0n || (!access.user && (cr0 & WP) === 0n);
 }
 
 export interface Translation {
@@ -60,14 +79,17 @@ export interface Possible {
 export class CouldBeCached {
   readonly #cached = new Map<string, Cached>();
   readonly #globals = new Map<bigint, Map<string, Translation>>();
-  /** Guest-physical mappings. */
-  readonly #physical = new Map<bigint, Set<bigint>>();
+  readonly #physical: Physical;
 
+  /** `physical` is given where several share them: they belong to the second stage, whoever runs under it. */
   constructor(
     readonly addresses: readonly bigint[],
     readonly roots: readonly bigint[],
     readonly memory: Memory,
-  ) {}
+    physical: Physical = new Map(),
+  ) {
+    this.#physical = physical;
+  }
 
   #of(va: bigint, pcid: number): Cached {
     const key = `${va}/${pcid}`;
