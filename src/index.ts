@@ -17,6 +17,7 @@ export { version } from "./generated/version.js";
 export { type Intervals, MOST_INTERVALS } from "./intervals.js";
 export { Machine } from "./machine.js";
 export { ReplayError } from "./replay-error.js";
+export * from "./request/index.js";
 export type {
   Cycles,
   ExitCount,

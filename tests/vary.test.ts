@@ -70,14 +70,14 @@ describe("the axes of --vary", () => {
     [["host.page=4k", "host.page=2m"], "--vary host.page is given twice; give all its values at once"],
     [
       ["technique=native,shadow"],
-      "--vary technique would compare techniques; --technique LIST does, side by side",
+      "--vary technique would compare techniques; --technique does, side by side",
     ],
     [
       [
         `clock.window=${Array.from({ length: 40 }, (_, i) => i + 1)}`,
         `seed=${Array.from({ length: 40 }, (_, i) => i)}`,
       ],
-      "the --vary options make 1600 combinations; at most 1000 are run at once: give fewer values",
+      "the varied keys make 1600 combinations; at most 1000 are run at once: give fewer values",
     ],
   ])("are refused in a sentence: %j", (texts, sentence) => {
     expect(() => axes(...texts)).toThrow(sentence);
@@ -184,7 +184,7 @@ describe("compare --vary", () => {
     ],
     [
       [trace, "--vary", "trace.rate=1,2"],
-      "--vary trace.rate varies how a trace is computed, and TRACE is a file; give synth:NAME, such as synth:table-updates",
+      `--vary trace.rate varies how a trace is computed, and ${trace} is a file; take a computed one, such as synth:table-updates`,
     ],
     [
       ["synth:table-updates", "--vary", "trace.rat=1"],

@@ -6,6 +6,7 @@ import {
   type Wanted,
 } from "../explain/index.js";
 import { ansi, plain } from "../report/style.js";
+import { requestedMachines } from "../request/index.js";
 import { type OptionSpecs, type Parsed, parseArguments, positional } from "./arguments.js";
 import { writeHelp } from "./help.js";
 import { type Io, mayColour, UsageError } from "./io.js";
@@ -14,7 +15,7 @@ import {
   coreOptionHelp,
   machineOptions,
   machineOptionsHelp,
-  machinesOf,
+  machineRequest,
   precedenceHelp,
 } from "./machines.js";
 import { mustBeWritable, writeJson } from "./output.js";
@@ -81,7 +82,7 @@ export async function explainCommand(args: readonly string[], io: Io): Promise<n
   }
   const { TRACE } = positional("explain", parsed.positionals, "TRACE");
   const core = coreBuild(parsed);
-  const [config] = await machinesOf("explain", "one", parsed);
+  const [config] = requestedMachines(await machineRequest("explain", "one", parsed), "one");
   const place = placeOf(parsed);
   const address = addressOf(parsed);
   const next = oneOf(parsed, "next", ["walk", "fault", "exit"]) as Wanted | undefined;

@@ -1,7 +1,8 @@
-import { type MachineConfig, techniqueName } from "../config/index.js";
+import { techniqueName } from "../config/index.js";
 import { ansi, plain } from "../report/style.js";
 import { comparisonTable } from "../report/table.js";
 import { printable } from "../report/text.js";
+import { type Reading, type ReplayRequest, replayPlan } from "../request/index.js";
 import type { Result } from "../result.js";
 import { type OptionSpecs, type Parsed, parseArguments, positional } from "./arguments.js";
 import { writeHelp } from "./help.js";
@@ -11,7 +12,7 @@ import {
   coreOptionHelp,
   machineOptions,
   machineOptionsHelp,
-  machinesOf,
+  machineRequest,
   precedenceHelp,
 } from "./machines.js";
 import {
@@ -73,14 +74,13 @@ export async function replayCommand(
     return 0;
   }
   const { TRACE } = positional(command.name, parsed.positionals, "TRACE");
-  const vary = parsed.values.vary as string[] | undefined;
-  if (vary !== undefined) return varied(command, TRACE, vary, parsed, io);
+  if (parsed.values.vary !== undefined) return varied(command, TRACE, parsed, io);
   if (parsed.values.jobs !== undefined)
     throw new UsageError("--jobs is about --vary; without it there is one replay");
   const core = coreBuild(parsed);
-  const configs = await machinesOf(command.name, command.machines, parsed);
-  const warmup = warmupOf(text(parsed, "warmup"));
-  const intervals = intervalsOf(text(parsed, "interval"));
+  const request = await requestOf(command, parsed);
+  const { tasks } = await replayPlan(request, TRACE);
+  const { configs, warmup, intervals, asked } = tasks[0]!;
   const outputs = outputsOf(parsed);
   const quiet = parsed.values.quiet === true;
   await checkOutputs(outputs);
@@ -92,9 +92,9 @@ export async function replayCommand(
   try {
     result = await compare(trace, configs, {
       core,
-      warmup,
+      ...(warmup === undefined ? {} : { warmup }),
       intervals,
-      asked: asked(command.name, parsed, configs),
+      asked,
       onProgress: (at) => progress.update(at),
     });
   } finally {
@@ -114,25 +114,12 @@ export async function replayCommand(
 }
 
 /** The same with keys varied: a table of all combinations. */
-async function varied(
-  { name, machines }: ReplayCommand,
-  trace: string,
-  vary: readonly string[],
-  parsed: Parsed,
-  io: Io,
-): Promise<number> {
+async function varied(command: ReplayCommand, trace: string, parsed: Parsed, io: Io): Promise<number> {
   const { varySweep, varyTable } = await import("./vary.js");
   const outputs = outputsOf(parsed);
   const quiet = parsed.values.quiet === true;
-  const sweep = await varySweep(
-    { name, machines, trace, vary, parsed, quiet, io },
-    (values, configs) => ({
-      asked: asked(name, { ...parsed, values: { ...parsed.values, ...values } }, configs),
-      warmup: warmupOf(text(parsed, "warmup")),
-      intervals: intervalsOf(text(parsed, "interval")),
-    }),
-    () => checkOutputs(outputs),
-  );
+  const request = await requestOf(command, parsed);
+  const sweep = await varySweep({ trace, request, parsed, quiet, io }, () => checkOutputs(outputs));
   await writeOutputs(io, outputs, sweep);
   if (!quiet && !takesStdout(outputs)) {
     const lines = varyTable(sweep, mayColour(io, io.stdout) ? ansi : plain, io.stdout.columns);
@@ -158,10 +145,30 @@ function text(parsed: Parsed, option: string): string | undefined {
   return parsed.values[option] as string | undefined;
 }
 
-/** Accesses of `--warmup`; 0 without it. */
-function warmupOf(value: string | undefined): number {
-  const accesses = Number(value ?? 0);
-  if (!/^\d+$/.test(value ?? "0") || !Number.isSafeInteger(accesses))
+/** What the command line asks for. */
+async function requestOf({ name, machines }: ReplayCommand, parsed: Parsed): Promise<ReplayRequest> {
+  const reading: Reading = {
+    from: text(parsed, "from"),
+    columns: text(parsed, "columns"),
+    addresses: text(parsed, "addresses"),
+    pageSizes: text(parsed, "page-sizes"),
+    v2p: text(parsed, "v2p"),
+  };
+  return {
+    command: name,
+    ...(await machineRequest(name, machines, parsed)),
+    warmup: warmupOf(text(parsed, "warmup")),
+    intervals: intervalsOf(text(parsed, "interval")),
+    vary: parsed.values.vary as string[] | undefined,
+    reading,
+  };
+}
+
+/** Accesses of `--warmup`. */
+function warmupOf(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const accesses = Number(value);
+  if (!/^\d+$/.test(value) || !Number.isSafeInteger(accesses))
     throw new UsageError(`--warmup is "${value}"; it must be a number of accesses, such as 1000000`);
   return accesses;
 }
@@ -175,25 +182,6 @@ function intervalsOf(value: string | undefined): number | "markers" | undefined 
       `--interval is "${value}"; it must be a number of accesses, such as 100000, or markers`,
     );
   return accesses;
-}
-
-/** What the result says was asked for: what changes its numbers, not where it goes. */
-function asked(command: string, parsed: Parsed, configs: readonly MachineConfig[]): Record<string, unknown> {
-  const { cpu, config, set, warmup, interval, "host-page": hostPage } = parsed.values;
-  const { from, columns, addresses, v2p } = parsed.values;
-  const pageSizes = parsed.values["page-sizes"];
-  const input = { from, columns, addresses, pageSizes, v2p };
-  return {
-    command,
-    technique: configs.map(techniqueName),
-    ...(cpu === undefined ? {} : { cpu }),
-    ...(config === undefined ? {} : { config }),
-    ...(set === undefined ? {} : { set }),
-    ...(hostPage === undefined ? {} : { hostPage }),
-    ...(warmup === undefined ? {} : { warmup: Number(warmup) }),
-    ...(interval === undefined ? {} : { interval: intervalsOf(interval as string) }),
-    ...Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)),
-  };
 }
 
 /** A result that contradicts itself or the recording is given, and then called what it is. */

@@ -1,3 +1,4 @@
+import { type OptionName, optionName } from "../request/option-names.js";
 import { parseConfig, refuseStrange, shown, valueAt } from "./check.js";
 import { ConfigError } from "./error.js";
 import { checkGeometry } from "./geometry.js";
@@ -114,10 +115,11 @@ function merge(into: Record<string, unknown>, from: object): Record<string, unkn
  * "key.path=value" with the value as JSON, or as a bare word. Throws ConfigError for a key that does not exist; `option` is
  * what gives it, for messages.
  */
-export function parseAssignment(text: string, option = "--set"): Assignment {
+export function parseAssignment(text: string, option: OptionName = "set"): Assignment {
   const equals = text.indexOf("=");
-  const label = `${option} ${brief(text)}`;
-  if (equals <= 0) throw new ConfigError(`${label} is not key.path=value, as in ${option} clock.window=128`);
+  const label = optionName(option, brief(text));
+  if (equals <= 0)
+    throw new ConfigError(`${label} is not key.path=value, as in ${optionName(option, "clock.window=128")}`);
   const path = text.slice(0, equals).trim();
   const raw = text.slice(equals + 1).trim();
   const node = labelled(label, () => keyNode(path));

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { Progress } from "../compare.js";
 import { ReplayError } from "../replay-error.js";
+import { optionName } from "../request/option-names.js";
 import type { Result } from "../result.js";
 import type { OpenOptions } from "../trace/index.js";
 import { runTask, type Task } from "../vary/run.js";
@@ -121,7 +122,9 @@ class Pool {
       }
     });
     worker.on("error", ({ message }) =>
-      fail(new ReplayError(`a worker ended (${message}); run fewer at once with --jobs.`, 0, 0)),
+      fail(
+        new ReplayError(`a worker ended (${message}); run fewer at once with ${optionName("jobs")}.`, 0, 0),
+      ),
     );
     giveNext();
   }

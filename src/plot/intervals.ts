@@ -1,5 +1,6 @@
 import type { Intervals } from "../intervals.js";
 import { counted, grouped } from "../report/numbers.js";
+import { optionName } from "../request/option-names.js";
 import type { Result } from "../result.js";
 import { brief, contextOf, listedFew } from "./context.js";
 import type { Cell, Figure, FigureOptions } from "./figure.js";
@@ -112,7 +113,7 @@ export function intervalsFigure(result: Result, options: IntervalsOptions = {}):
   const [first] = series;
   if (first === undefined)
     throw new RangeError(
-      "the result holds no intervals; compare with an interval (--interval N) to have them",
+      `the result holds no intervals; compare with an interval (${optionName("interval", "N")}) to have them`,
     );
   const { end, every, markers } = first.intervals;
   const start = (end[0] ?? 0) - (first.intervals.accesses[0] ?? 0);

@@ -1,3 +1,4 @@
+import { optionName } from "../request/option-names.js";
 import { toHex } from "./bytes.js";
 import { countOf, TraceError } from "./error.js";
 import { gunzipMember } from "./gzip.js";
@@ -287,7 +288,7 @@ class Walk {
 
   #cutAt(offset: number | undefined): TraceError {
     return new TraceError(
-      `${this.input.name} is truncated: it ends at byte ${offset}, after ${countOf(this.events, "whole event")}; get the file again, or read it as far as it is whole (--allow-truncated)`,
+      `${this.input.name} is truncated: it ends at byte ${offset}, after ${countOf(this.events, "whole event")}; get the file again, or read it as far as it is whole (${optionName("allow-truncated")})`,
       { kind: "truncated", offset, events: this.events },
     );
   }

@@ -1,3 +1,4 @@
+import { optionName } from "../request/option-names.js";
 import type { ByteSource } from "./bytes.js";
 import { TraceError } from "./error.js";
 import { parseColumns } from "./importers/columns.js";
@@ -13,7 +14,7 @@ import type { OpenOptions, TraceSource } from "./source.js";
 import { TEXT_MAGIC } from "./tools/text.js";
 import { wrapperOf, wrappers } from "./unpack/table.js";
 
-const ACCEPTED = "nestwalk trace formats lists what can be read";
+const accepted = () => `${optionName("formats")} lists what can be read`;
 
 /** A format that `openTrace` reads. */
 export interface TraceFormat {
@@ -77,13 +78,13 @@ function chosen(input: TraceInput, from: string | undefined, head: Uint8Array): 
   if (from !== undefined) {
     const importer = importers.find((one) => one.format === from);
     if (importer) return { importers: [importer], head };
-    throw new TraceError(`"${from}" is no trace format; ${ACCEPTED}`, { kind: "unsupported" });
+    throw new TraceError(`"${from}" is no trace format; ${accepted()}`, { kind: "unsupported" });
   }
   const like = recognise(head, head.length < PROBE_BYTES);
   const [first, second] = like.importers;
   if (second)
     throw new TraceError(
-      `${input.name} may be ${first!.title} or ${second.title}, which its first lines do not tell apart; say which with --from ${first!.format} or --from ${second.format}`,
+      `${input.name} may be ${first!.title} or ${second.title}, which its first lines do not tell apart; say which with ${optionName("from", first!.format)} or ${optionName("from", second.format)}`,
       { kind: "unrecognised", offset: 0 },
     );
   return like;
@@ -95,14 +96,14 @@ function applyPages(source: TraceSource, { pageSizes, placement, addresses }: Op
   const { recorded } = source.header;
   if (recorded.tables !== false)
     throw new TraceError(
-      `${source.name} has page tables of its own, which decide page sizes and places; leave out --v2p, --page-sizes and --addresses`,
+      `${source.name} has page tables of its own, which decide page sizes and places; leave out ${optionName("v2p")}, ${optionName("page-sizes")} and ${optionName("addresses")}`,
       { kind: "unsupported" },
     );
   if (addresses !== undefined) recorded.addresses = addresses === "physical" ? "guest-physical" : addresses;
   if (placement !== undefined) {
     if (recorded.addresses !== "virtual")
       throw new TraceError(
-        `${source.name} holds physical addresses, which a map of virtual ones does not fit; leave out --v2p`,
+        `${source.name} holds physical addresses, which a map of virtual ones does not fit; leave out ${optionName("v2p")}`,
         { kind: "unsupported" },
       );
     recorded.placement = placement;
@@ -124,7 +125,7 @@ function notForeign(input: TraceInput, head: Uint8Array): void {
   if (!look) return;
   const within = wrapper ? `holds, inside ${wrapper.name},` : "is";
   throw new TraceError(
-    `${name} ${within} ${look.what}, not a trace; ${look.advice ? `${look.advice}; ` : ""}${ACCEPTED}`,
+    `${name} ${within} ${look.what}, not a trace; ${look.advice ? `${look.advice}; ` : ""}${accepted()}`,
     { kind: "unrecognised", offset: 0 },
   );
 }
@@ -133,7 +134,7 @@ async function unrecognised(input: TraceInput, head: Uint8Array): Promise<TraceE
   const { name, wrapper } = input;
   // A compressed file that breaks off in its first bytes is truncated rather than unknown.
   if (head.length < PROBE_BYTES && wrapper) await input.failOnError(head.length + 1);
-  const fail = (what: string, advice = ACCEPTED) =>
+  const fail = (what: string, advice = accepted()) =>
     new TraceError(`${name} ${what}; ${advice}`, { kind: "unrecognised", offset: 0 });
   if (head.length === 0)
     return fail(
@@ -166,7 +167,7 @@ async function unrecognised(input: TraceInput, head: Uint8Array): Promise<TraceE
   const line = text.split(/\r?\n/).find((one) => one.trim() !== "" && !one.startsWith("#")) ?? "";
   return fail(
     `${within} text, not a trace: no format has lines such as ${quoted(line)}`,
-    `${ACCEPTED}; text in columns of its own is read with --columns, such as --columns hex,kind,size`,
+    `${accepted()}; text in columns of its own is read with ${optionName("columns")}, such as ${optionName("columns", "hex,kind,size")}`,
   );
 }
 

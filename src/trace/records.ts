@@ -1,3 +1,4 @@
+import { optionName } from "../request/option-names.js";
 import { countOf, TraceError } from "./error.js";
 
 /** Most fetches of one FRUN record. */
@@ -244,7 +245,7 @@ export class RecordScanner implements RecordCounts {
   truncated(fileEnd: number): TraceError {
     const where = this.ended ? "before its gzip data is complete" : "before the END record";
     return new TraceError(
-      `${this.#name} is truncated: it ends at byte ${fileEnd}, ${where}, after ${countOf(this.events, "whole event")}; get the file again, or read it as far as it is whole (--allow-truncated)`,
+      `${this.#name} is truncated: it ends at byte ${fileEnd}, ${where}, after ${countOf(this.events, "whole event")}; get the file again, or read it as far as it is whole (${optionName("allow-truncated")})`,
       { kind: "truncated", offset: fileEnd, events: this.events },
     );
   }

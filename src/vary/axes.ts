@@ -1,6 +1,7 @@
 import { ConfigError } from "../config/error.js";
 import { brief } from "../config/nearest.js";
 import { parseAssignment } from "../config/resolve.js";
+import { optionName } from "../request/option-names.js";
 import { isSynthName } from "../trace/synth/options.js";
 
 export type Setting = string | number | boolean;
@@ -29,16 +30,16 @@ export function traceOption(key: string): string | undefined {
 
 const CHOOSES_MACHINES = ["technique", "format"];
 
-/** Axes of `--vary KEY=V1,V2,...`. Throws ConfigError: one sentence for the first thing that is wrong. */
+/** Axes of texts KEY=V1,V2,... Throws ConfigError: one sentence for the first thing that is wrong. */
 export function parseAxes(texts: readonly string[], trace: string): AskedAxis[] {
   const axes = texts.map((text) => parseAxis(text, trace));
   for (const [i, { key }] of axes.entries())
     if (axes.findIndex((other) => other.key === key) < i)
-      throw new ConfigError(`--vary ${key} is given twice; give all its values at once`);
+      throw new ConfigError(`${optionName("vary", key)} is given twice; give all its values at once`);
   const points = axes.reduce((product, { values }) => product * values.length, 1);
   if (points > MOST_POINTS)
     throw new ConfigError(
-      `the --vary options make ${points} combinations; at most ${MOST_POINTS} are run at once: give fewer values`,
+      `the varied keys make ${points} combinations; at most ${MOST_POINTS} are run at once: give fewer values`,
     );
   return axes;
 }
@@ -49,18 +50,21 @@ function parseAxis(text: string, trace: string): AskedAxis {
   const texts = equals <= 0 ? [] : listOf(text.slice(equals + 1));
   if (texts.length === 0 || texts.includes(""))
     throw new ConfigError(
-      `--vary ${brief(text)} is not key.path=value,value,..., as in --vary tlb.l2.0.entries=768,1536,3072`,
+      `${optionName("vary", brief(text))} is not key.path=value,value,..., as in ${optionName("vary", "tlb.l2.0.entries=768,1536,3072")}`,
     );
   if (CHOOSES_MACHINES.includes(key))
-    throw new ConfigError(`--vary ${key} would compare techniques; --technique LIST does, side by side`);
+    throw new ConfigError(
+      `${optionName("vary", key)} would compare techniques; ${optionName("technique")} does, side by side`,
+    );
   const option = traceOption(key);
   if (option !== undefined && !isSynthName(trace))
     throw new ConfigError(
-      `--vary ${key} varies how a trace is computed, and TRACE is a file; give synth:NAME, such as synth:table-updates`,
+      `${optionName("vary", key)} varies how a trace is computed, and ${brief(trace)} is a file; take a computed one, such as synth:table-updates`,
     );
   const values = texts.map((value) => (option === undefined ? settingOf(key, value) : numberOr(value)));
   for (const [i, value] of values.entries())
-    if (values.indexOf(value) < i) throw new ConfigError(`--vary ${key} names ${brief(texts[i]!)} twice`);
+    if (values.indexOf(value) < i)
+      throw new ConfigError(`${optionName("vary", key)} names ${brief(texts[i]!)} twice`);
   return { key, values, texts };
 }
 
@@ -86,7 +90,7 @@ function listOf(text: string): string[] {
 
 /** The value as results have it: a list or an object as the text that it was given as. */
 function settingOf(key: string, text: string): Setting {
-  const { value } = parseAssignment(`${key}=${text}`, "--vary");
+  const { value } = parseAssignment(`${key}=${text}`, "vary");
   return typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? value : text;
 }
 

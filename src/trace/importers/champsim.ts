@@ -1,3 +1,4 @@
+import { optionName } from "../../request/option-names.js";
 import { TraceError } from "../error.js";
 import { FixedDecoder, headWords } from "./fixed.js";
 import { type Import, type Importer, type ImportHints, withoutTables } from "./importer.js";
@@ -21,7 +22,8 @@ interface Layout {
   space: number | undefined;
 }
 
-const ADVICE = "it was cut short, or is no ChampSim trace: get it again, or state the format with --from";
+const advice = () =>
+  `it was cut short, or is no ChampSim trace: get it again, or state the format with ${optionName("from")}`;
 const TAKEN = 0x0101;
 
 function decode(layout: Layout, name: string, out: RecordOut) {
@@ -72,7 +74,7 @@ function decode(layout: Layout, name: string, out: RecordOut) {
         waits = true;
       }
     },
-    ADVICE,
+    advice(),
     () => {
       if (waits) give(1);
     },

@@ -1,3 +1,4 @@
+import { optionName } from "../../request/option-names.js";
 import { TraceError } from "../error.js";
 import { FixedDecoder, headWords } from "./fixed.js";
 import { type Import, type Importer, type ImportHints, withoutTables } from "./importer.js";
@@ -198,7 +199,7 @@ class Reading {
     const { out } = this;
     if (!this.footer)
       throw new TraceError(
-        `${this.name} is truncated: it ends at byte ${where.offset} without a footer record; get the file again, or read it as far as it is whole (--allow-truncated)`,
+        `${this.name} is truncated: it ends at byte ${where.offset} without a footer record; get the file again, or read it as far as it is whole (${optionName("allow-truncated")})`,
         { kind: "truncated", offset: where.offset },
       );
     if (this.kernelAccesses > 0)
@@ -269,7 +270,7 @@ export const drmemtrace: Importer = {
           name,
           3,
           (all, count, where) => reading.records(all, count, where),
-          "get the file again, or read it as far as it is whole (--allow-truncated)",
+          `get the file again, or read it as far as it is whole (${optionName("allow-truncated")})`,
           () => reading.finish(decoder),
         );
         return decoder;

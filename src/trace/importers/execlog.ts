@@ -1,3 +1,4 @@
+import { optionName } from "../../request/option-names.js";
 import { type Import, type Importer, type ImportHints, withoutTables } from "./importer.js";
 import { address, headLines, LineDecoder, quoted } from "./lines.js";
 import type { RecordOut } from "./out.js";
@@ -36,7 +37,7 @@ class Execlog {
     if (!this.system && DEVICE.test(rest))
       throw where.corrupt(
         `names a device, ${quoted(rest)}, and those before it did not`,
-        "state that addresses are physical with --addresses physical",
+        `state that addresses are physical with ${optionName("addresses", "physical")}`,
       );
     this.#waits = { cpu, hi, lo, rest };
   }

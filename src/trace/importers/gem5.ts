@@ -1,3 +1,4 @@
+import { optionName } from "../../request/option-names.js";
 import { concatBytes } from "../bytes.js";
 import { TraceError } from "../error.js";
 import { type Decoder, type Import, type Importer, type ImportHints, withoutTables } from "./importer.js";
@@ -67,7 +68,7 @@ class Gem5Decoder implements Decoder {
     if (this.#held.length > 0 || this.#state !== "packets") {
       const offset = this.#offset + this.#held.length;
       throw new TraceError(
-        `${this.name} is truncated: it ends at byte ${offset}, inside a message; get the file again, or read it as far as it is whole (--allow-truncated)`,
+        `${this.name} is truncated: it ends at byte ${offset}, inside a message; get the file again, or read it as far as it is whole (${optionName("allow-truncated")})`,
         { kind: "truncated", offset },
       );
     }

@@ -1,3 +1,4 @@
+import { optionName } from "../../request/option-names.js";
 import type { RecordEncoder } from "../encode.js";
 import { TraceError } from "../error.js";
 import type { TraceInput } from "../input.js";
@@ -67,7 +68,7 @@ export class ImportedSource implements TraceSource {
 
   #nothing(): TraceError {
     return new TraceError(
-      `${this.name} holds no memory access in ${this.format} format; check that the recording worked, or state the format with --from`,
+      `${this.name} holds no memory access in ${this.format} format; check that the recording worked, or state the format with ${optionName("from")}`,
       { kind: "corrupt", offset: 0 },
     );
   }

@@ -1,3 +1,4 @@
+import { optionName } from "../../request/option-names.js";
 import { concatBytes } from "../bytes.js";
 import { TraceError } from "../error.js";
 import { type Decoder, type Import, type Importer, type ImportHints, withoutTables } from "./importer.js";
@@ -56,7 +57,7 @@ class LackeyDecoder implements Decoder {
   end(): void {
     if (this.#held.length === 0) return;
     throw new TraceError(
-      `${this.name} is truncated: it ends at byte ${this.#offset + this.#held.length}, inside line ${this.#line}; record it again, or read it as far as it is whole (--allow-truncated)`,
+      `${this.name} is truncated: it ends at byte ${this.#offset + this.#held.length}, inside line ${this.#line}; record it again, or read it as far as it is whole (${optionName("allow-truncated")})`,
       { kind: "truncated", offset: this.#offset + this.#held.length },
     );
   }

@@ -1,3 +1,4 @@
+import { optionName } from "../../request/option-names.js";
 import { TraceError } from "../error.js";
 import type { Column, Columns } from "./columns.js";
 import { type Import, type Importer, type ImportHints, withoutTables } from "./importer.js";
@@ -41,7 +42,7 @@ function decode(name: string, columns: Columns, out: RecordOut): LineDecoder {
   const base = place("hex") >= 0 ? 16 : 10;
   const at = base === 16 ? place("hex") : place("dec");
   const [kindAt, sizeAt, pidAt, tidAt] = [place("kind"), place("size"), place("pid"), place("tid")];
-  const advice = `its columns are ${columns.join(",")}; state others with --columns`;
+  const advice = `its columns are ${columns.join(",")}; state others with ${optionName("columns")}`;
   const number = (text: string | undefined, what: string, where: LineDecoder): number => {
     const value = text !== undefined && /^(0x[0-9a-f]{1,13}|\d{1,15})$/i.test(text) ? Number(text) : -1;
     if (value < 0) throw where.corrupt(`has ${quoted(text ?? "")} for a ${what}`, advice);
@@ -85,12 +86,12 @@ export const plain: Importer = {
     const chosen = columns ?? columnsOf(lines.length > 0 ? lines : (headLines(head, true) ?? []));
     if (chosen === undefined)
       throw new TraceError(
-        `${name} is not lines of an address and R or W; say what its columns hold with --columns, such as --columns hex,kind,size`,
+        `${name} is not lines of an address and R or W; say what its columns hold with ${optionName("columns")}, such as ${optionName("columns", "hex,kind,size")}`,
         { kind: "unrecognised", offset: 0 },
       );
     if (chosen === "ambiguous")
       throw new TraceError(
-        `${name} has addresses of digits only, which may be decimal or hexadecimal; say which with --columns dec,kind or --columns hex,kind (or kind,dec and kind,hex)`,
+        `${name} has addresses of digits only, which may be decimal or hexadecimal; say which with ${optionName("columns", "dec,kind")} or ${optionName("columns", "hex,kind")} (or kind,dec and kind,hex)`,
         { kind: "unrecognised", offset: 0 },
       );
     const missing = [];

@@ -1,3 +1,4 @@
+import { optionName } from "../../request/option-names.js";
 import { RecordEncoder } from "../encode.js";
 import { TraceError } from "../error.js";
 import type { FetchMode } from "../records.js";
@@ -42,7 +43,7 @@ class TextDecoderOfTraces implements Decoder {
     if (this.#ended) return;
     const { name, offset } = this.#lines;
     throw new TraceError(
-      `${name} is truncated: it ends at byte ${offset} without an END line; print the trace again, or read it as far as it is whole (--allow-truncated)`,
+      `${name} is truncated: it ends at byte ${offset} without an END line; print the trace again, or read it as far as it is whole (${optionName("allow-truncated")})`,
       { kind: "truncated", offset },
     );
   }
