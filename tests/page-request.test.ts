@@ -5,10 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { sliced } from "../page/plotly-slices.js";
-import { askedOf, machinesOf, type Request } from "../page/src/request.js";
+import { sharesOf } from "../page/src/engine/shares.js";
+import { openingOf, type ReadingFields } from "../page/src/request.js";
 import { type CompareOptions, compare } from "../src/compare.js";
-import { type MachineConfig, resolveConfig } from "../src/config/index.js";
+import type { MachineConfig } from "../src/config/index.js";
 import { commandOf } from "../src/plot/index.js";
+import { type ReplayRequest, replayPlan } from "../src/request/index.js";
 import type { Result } from "../src/result.js";
 import { nestwalk } from "./cli/capture.js";
 import { pagesGuest } from "./cli/guest.js";
@@ -45,42 +47,69 @@ describe("what the page asks for", () => {
   writeFileSync(guest, pgrec1File(pagesGuest(10), { ram_mb: 64, fetch: "insn", meta: "sixteen pages" }));
   const text = join(dir, "plain.txt");
   writeFileSync(text, "400000 4096\n401000 8\n");
-  const plain: Request = {
-    trace: guest,
-    cpu: "zen5",
-    techniques: ["native", "npt"],
-    hostPage: "4k",
-    set: [],
-    warmup: 0,
-    interval: 0,
+  const plain: ReplayRequest = { command: "compare", cpu: "zen5", techniques: ["native", "npt"] };
+  const reading: ReadingFields = {
+    from: "plain",
+    columns: "hex,size",
+    addresses: "physical",
     allowTruncated: false,
+    pageSizes: undefined,
+    v2p: undefined,
   };
-  const requests: [name: string, request: Request][] = [
-    ["a CPU and techniques", plain],
+  const requests: [name: string, trace: string, request: ReplayRequest][] = [
+    ["a CPU and techniques", guest, plain],
     [
       "everything",
+      guest,
       {
         ...plain,
         hostPage: "2m",
         set: ["tlb.l2.0.entries=4096", 'shadow.profile="xen"'],
         warmup: 20,
-        interval: 50,
+        intervals: 50,
       },
     ],
-    ["markers", { ...plain, interval: "markers" }],
-    [
-      "how to read a text",
-      { ...plain, trace: text, columns: "hex,size", from: "plain", addresses: "physical" },
-    ],
+    ["markers", guest, { ...plain, intervals: "markers" }],
+    ["how to read a text", text, { ...plain, reading: openingOf(reading).reading }],
   ];
 
-  it.each(requests)("is what the command beside it asks for: %s", async (_, request) => {
-    const trace = { file: request.trace } as Result["trace"];
-    const { configs, options } = await onCommandLine(commandOf(askedOf(request), trace)!);
-    expect(JSON.stringify(machinesOf(request).map(resolveConfig))).toBe(JSON.stringify(configs));
-    expect(JSON.stringify(askedOf(request))).toBe(JSON.stringify(options.asked));
-    expect(request.warmup).toBe(options.warmup);
-    expect(request.interval || undefined).toBe(options.intervals);
+  it.each(requests)("is what the command beside it asks for: %s", async (_, trace, request) => {
+    const { tasks, asked } = await replayPlan(request, trace);
+    const { configs, options } = await onCommandLine(commandOf(asked, { file: trace } as Result["trace"])!);
+    expect(JSON.stringify(tasks.map((task) => task.configs))).toBe(JSON.stringify([configs]));
+    expect(JSON.stringify(asked)).toBe(JSON.stringify(options.asked));
+    expect([request.warmup, request.intervals]).toEqual([options.warmup, options.intervals]);
+  });
+});
+
+describe("the shares of workers", () => {
+  const task = (trace: string, machines: number) => ({ trace, configs: Array(machines).fill({}) });
+
+  it("are the machines of one task in turn", () => {
+    expect(sharesOf([task("a", 4)], 3)).toEqual([
+      [
+        { nth: 0, places: [0, 3] },
+        { nth: 0, places: [1] },
+        { nth: 0, places: [2] },
+      ],
+    ]);
+    expect(sharesOf([task("a", 1)], 8)).toEqual([[{ nth: 0, places: [0] }]]);
+  });
+
+  it("are whole tasks of one trace, and split ones where workers are left over", () => {
+    const places = (tasks: ReturnType<typeof task>[], workers: number) =>
+      sharesOf(tasks, workers).map((pass) => pass.map((share) => [share.nth, ...share.places]));
+    expect(places([task("a", 2), task("a", 2), task("a", 2)], 2)).toEqual([
+      [
+        [0, 0, 1],
+        [1, 0, 1],
+      ],
+      [
+        [2, 0],
+        [2, 1],
+      ],
+    ]);
+    expect(places([task("a", 1), task("b", 1)], 4)).toEqual([[[0, 0]], [[1, 0]]]);
   });
 });
 

@@ -1,4 +1,4 @@
-import type { ConfigRequest, Explanation } from "nestwalk";
+import { type ConfigRequest, type Explanation, resolveConfig } from "nestwalk";
 import type { Explain, TraceFile } from "../../page/src/engine/messages.js";
 import { explain as inWorker } from "../../page/src/engine/pool.js";
 
@@ -10,5 +10,5 @@ export function explain(
   machine: ConfigRequest,
   options: Pick<Explain, "at" | "next" | "count">,
 ): Promise<Explanation[]> {
-  return inWorker({ trace, open: {}, machine, ...options }).done;
+  return inWorker({ trace, open: {}, machine: resolveConfig(machine), ...options });
 }

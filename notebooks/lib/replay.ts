@@ -1,9 +1,9 @@
-import { type ConfigRequest, type OpenOptions, type Result, resolveConfig, techniqueName } from "nestwalk";
-import type { TraceFile } from "../../page/src/engine/messages.js";
+import { type ConfigRequest, type Result, resolveConfig, techniqueName } from "nestwalk";
+import type { Opening, TraceFile } from "../../page/src/engine/messages.js";
 import { replay as inWorkers, type Progress } from "../../page/src/engine/pool.js";
 
 export interface ReplayOptions {
-  open?: OpenOptions;
+  open?: Opening;
   /** Accesses to an interval; 0 for no intervals. */
   interval?: number;
   /** The cell's `invalidation`: when the cell is run again, the replay ends. */
@@ -18,15 +18,18 @@ export async function replay(
   machines: ConfigRequest[],
   { open = {}, interval = 0, invalidation, progress }: ReplayOptions = {},
 ): Promise<Result> {
-  const asked = { technique: machines.map((request) => techniqueName(resolveConfig(request))) };
+  const configs = machines.map(resolveConfig);
+  const asked = { technique: configs.map(techniqueName) };
+  const intervals = interval === 0 ? {} : { intervals: interval };
   const show = (at: Progress) => {
     if (progress) progress.value = Math.min(...at.map((one) => one?.fraction ?? 0));
   };
-  const work = inWorkers({ trace, open, machines, warmup: 0, intervals: interval, asked }, show);
-  invalidation?.then(() => work.cancel());
-  const result = await work.done;
+  const stop = new AbortController();
+  invalidation?.then(() => stop.abort());
+  const tasks = [{ trace: trace.name, configs, asked, ...intervals }];
+  const [result] = await inWorkers({ trace, open, tasks }, show, stop.signal);
   if (progress) progress.value = 1;
-  return result;
+  return result!;
 }
 
 /** A bar for `replay`. */

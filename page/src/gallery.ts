@@ -25,7 +25,10 @@ export const guests: readonly Guest[] = [...list.matchAll(ROW)].map(([, name, wh
 
 /** The file of a recorded guest. Throws an error with a sentence when the server does not give it. */
 export async function fetchGuest(guest: Guest, signal?: AbortSignal): Promise<Blob> {
-  const response = await fetch(guest.url, { signal: signal ?? null });
+  const response = await fetch(guest.url, { signal: signal ?? null }).catch((error: unknown) => {
+    if (signal?.aborted) throw error;
+    throw new Error(`${guest.name}.nwt cannot be loaded: the server does not answer`);
+  });
   if (!response.ok)
     throw new Error(`${guest.name}.nwt cannot be loaded: the server answers ${response.status}`);
   return response.blob();

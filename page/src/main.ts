@@ -1,55 +1,65 @@
-import type { Result } from "nestwalk";
+import { replayOutcome } from "nestwalk";
 import { byId } from "./dom.js";
 import type { TraceFile } from "./engine/messages.js";
-import { look, replay } from "./engine/pool.js";
-import { Cancelled, type Work } from "./engine/work.js";
+import { look, plan, prepare, replay } from "./engine/pool.js";
+import { Cancelled } from "./engine/workers.js";
 import { accessesOf, facts } from "./facts.js";
 import { fetchGuest, type Guest } from "./gallery.js";
 import { showIntro } from "./intro.js";
 import { plotly } from "./plotly.js";
 import { ProgressView } from "./progress.js";
-import { askedOf, machinesOf, openOptionsOf, type Request } from "./request.js";
+import { labels, type Request } from "./request.js";
 import { showResult } from "./result/index.js";
-import { allowGuestPages, chooseGuest, form, readForm, startSetup, suggestInterval } from "./setup.js";
+import {
+  chooseGuest,
+  followTrace,
+  form,
+  readForm,
+  readOpening,
+  startSetup,
+  suggestInterval,
+} from "./setup/index.js";
 
 /** The trace that is chosen; its file comes late for a guest of the gallery. */
-let trace: { name: string; file: Promise<TraceFile>; abort: AbortController } | undefined;
-let looking: Work<unknown> | undefined;
-let running: Work<Result> | undefined;
+let trace: { name: string; file: Promise<TraceFile>; abort: AbortController; known: boolean } | undefined;
+let looking: AbortController | undefined;
+let running: AbortController | undefined;
 
 const run = byId<HTMLButtonElement>("run");
 const cancel = byId<HTMLButtonElement>("cancel");
 const progress = new ProgressView(byId("progress"));
 
 startSetup({
-  file: takeFile,
+  file: (file) => choose(file.name, async () => ({ bytes: file })),
   guest: takeGuest,
+  computed: (name) => choose(name, async () => ({})),
   reading: () => void lookAtTrace(),
   submit: () => void start(),
+  refused: (sentence) => complain(new Error(sentence)),
 });
-cancel.addEventListener("click", () => running?.cancel());
+cancel.addEventListener("click", () => running?.abort());
 showIntro(byId("intro"), (name) => {
   chooseGuest(name);
   void start();
 });
 
-/* Before there is a result to draw, while nobody waits. */
-if ("requestIdleCallback" in globalThis) requestIdleCallback(() => void plotly());
-
-function takeFile(file: File): void {
-  choose(file.name, async () => file);
-}
+/* Before there is work for them, while nobody waits. */
+const idle = globalThis.requestIdleCallback ?? setTimeout;
+idle(() => {
+  prepare(labels);
+  void plotly();
+});
 
 function takeGuest(guest: Guest): void {
-  choose(`traces/${guest.name}.nwt`, (signal) => fetchGuest(guest, signal));
+  choose(`traces/${guest.name}.nwt`, async (signal) => ({ bytes: await fetchGuest(guest, signal) }));
 }
 
-function choose(name: string, load: (signal: AbortSignal) => Promise<Blob>): void {
+function choose(name: string, load: (signal: AbortSignal) => Promise<Pick<TraceFile, "bytes">>): void {
   trace?.abort.abort();
   const abort = new AbortController();
-  const file = load(abort.signal).then((bytes) => ({ name, bytes }));
+  const file = load(abort.signal).then((bytes) => ({ name, ...bytes }));
   file.catch(() => {});
-  trace = { name, file, abort };
+  trace = { name, file, abort, known: false };
   void lookAtTrace();
 }
 
@@ -57,61 +67,76 @@ function choose(name: string, load: (signal: AbortSignal) => Promise<Blob>): voi
 async function lookAtTrace(): Promise<void> {
   const chosen = trace;
   if (chosen === undefined) return;
-  looking?.cancel();
-  run.disabled = true;
+  looking?.abort();
+  const mine = new AbortController();
+  looking = mine;
+  chosen.known = false;
+  mayRun();
   complain(undefined);
   const box = byId("facts");
   box.replaceChildren(`Reading ${chosen.name} …`);
   try {
-    const work = look(await chosen.file, openOptionsOf(readForm(chosen.name)));
-    looking = work;
-    const seen = await work.done;
-    if (trace !== chosen) return;
+    const seen = await look(await chosen.file, readOpening().open, mine.signal);
+    if (looking !== mine) return;
     box.replaceChildren(...facts(chosen.name, seen));
-    allowGuestPages(seen.recorded.tables === false);
+    followTrace({ played: seen.recorded.tables === false, trace: chosen.name });
     suggestInterval(accessesOf(seen));
-    run.disabled = running !== undefined;
+    chosen.known = true;
+    mayRun();
   } catch (error) {
-    if (trace !== chosen || error instanceof Cancelled) return;
+    if (looking !== mine || error instanceof Cancelled) return;
     box.replaceChildren();
     byId<HTMLDetailsElement>("reading").open = true;
     complain(error);
   }
 }
 
+function mayRun(): void {
+  run.disabled = running !== undefined || trace?.known !== true;
+}
+
 async function start(): Promise<void> {
   const chosen = trace;
   if (chosen === undefined || running !== undefined) return;
   complain(undefined);
+  const mine = new AbortController();
+  const { signal } = mine;
   try {
     const request = readForm(chosen.name);
-    const task = {
-      open: openOptionsOf(request),
-      machines: machinesOf(request),
-      warmup: request.warmup,
-      intervals: request.interval,
-      asked: askedOf(request),
-    };
-    const file = await chosen.file;
+    running = mine;
     setRunning(request);
-    running = replay({ trace: file, ...task }, (at) => progress.update(at));
-    const result = await running.done;
+    const file = await cancellable(chosen.file, signal);
+    const planned = await plan(request.replay, chosen.name, signal);
+    const task = { trace: file, open: request.open, tasks: planned.tasks };
+    const results = await replay(task, (at) => progress.update(at), signal);
     running = undefined;
     setRunning(undefined);
-    await showResult(byId("report"), { result, request, trace: file });
+    const outcome = replayOutcome(planned, results);
+    const drawn = await showResult(byId("report"), { outcome, request, trace: file });
+    if (!drawn) return;
     byId("status").textContent = "The replay is done; the results follow.";
     byId("results").focus({ preventScroll: true });
   } catch (error) {
-    running = undefined;
-    setRunning(undefined);
+    if (running === mine) {
+      running = undefined;
+      setRunning(undefined);
+    }
     if (error instanceof Cancelled) byId("status").textContent = "The replay was cancelled.";
     else complain(error);
   }
 }
 
+/** The same, given up at once when it is cancelled. */
+function cancellable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => reject(new Cancelled("cancelled")), { once: true });
+    work.then(resolve, reject);
+  });
+}
+
 function setRunning(request: Request | undefined): void {
   const now = request !== undefined;
-  run.disabled = now;
+  mayRun();
   cancel.hidden = !now;
   form.classList.toggle("running", now);
   document.body.dataset.state = now ? "running" : "still";

@@ -20,7 +20,7 @@ export class ProgressView {
     this.#box = box;
   }
 
-  start({ trace, techniques }: Request): void {
+  start({ trace, replay: { techniques = [] } }: Request): void {
     this.#began = performance.now();
     this.#rows = techniques.map(row);
     this.#box.replaceChildren(

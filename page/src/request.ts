@@ -1,76 +1,59 @@
-import {
-  type ConfigRequest,
-  type OpenOptions,
-  type PageSize,
-  type TechniqueName,
-  techniqueKeys,
-} from "nestwalk";
+import type { OpenOptions, ReplayRequest } from "nestwalk";
+import type { Labels, NamedFile, Opening } from "./engine/messages.js";
 
-/** What the form asks for, in the words of `nestwalk compare`. */
+/** What the form asks for. */
 export interface Request {
   /** Name of the trace as it stands on the command line. */
   trace: string;
-  cpu: string;
-  techniques: TechniqueName[];
-  hostPage: PageSize;
-  /** Assignments "key.path=value". */
-  set: string[];
-  warmup: number;
-  /** Accesses to an interval, "markers", or 0 for no intervals. */
-  interval: number | "markers";
-  /** How to read the trace. */
-  from?: string;
-  columns?: string;
-  addresses?: "virtual" | "physical";
+  replay: ReplayRequest;
+  open: Opening;
+}
+
+/** How the form wants a trace to be read. */
+export interface ReadingFields {
+  from: string;
+  columns: string;
+  addresses: "" | NonNullable<OpenOptions["addresses"]>;
   allowTruncated: boolean;
+  pageSizes: NamedFile | undefined;
+  v2p: NamedFile | undefined;
 }
 
-/** A machine for each technique. */
-export function machinesOf({ cpu, techniques, hostPage, set }: Request): ConfigRequest[] {
-  return techniques.map((name) => ({
-    cpu,
-    set,
-    options: [
-      ...Object.entries(techniqueKeys(name)).map(([path, value]) => ({
-        option: "the technique",
-        path,
-        value,
-      })),
-      { option: "the host page", path: "host.page", value: hostPage },
-    ],
-  }));
-}
-
-export function openOptionsOf({ from, columns, addresses, allowTruncated }: Request): OpenOptions {
+/** How to open the trace, and what of it the result repeats. */
+export function openingOf(fields: ReadingFields): Required<Pick<Request, "open">> & {
+  reading: NonNullable<ReplayRequest["reading"]>;
+} {
+  const { from, columns, addresses, allowTruncated, pageSizes, v2p } = fields;
+  const texts = {
+    ...(from === "" ? {} : { from }),
+    ...(columns === "" ? {} : { columns }),
+    ...(addresses === "" ? {} : { addresses }),
+  };
   return {
-    allowTruncated,
-    ...(from === undefined ? {} : { from }),
-    ...(columns === undefined ? {} : { columns }),
-    ...(addresses === undefined ? {} : { addresses }),
+    open: { allowTruncated, ...texts, ...(pageSizes && { pageSizes }), ...(v2p && { v2p }) },
+    reading: {
+      ...texts,
+      ...(pageSizes && { pageSizes: pageSizes.name }),
+      ...(v2p && { v2p: v2p.name }),
+    },
   };
 }
 
-/** What a result says was asked for: the same as `nestwalk compare` with the same options. */
-export function askedOf({
-  techniques,
-  cpu,
-  set,
-  hostPage,
-  warmup,
-  interval,
-  ...open
-}: Request): Record<string, unknown> {
-  const { from, columns, addresses } = open;
-  return {
-    command: "compare",
-    technique: techniques,
-    cpu,
-    ...(set.length === 0 ? {} : { set }),
-    ...(hostPage === "4k" ? {} : { hostPage }),
-    ...(warmup === 0 ? {} : { warmup }),
-    ...(interval === 0 ? {} : { interval }),
-    ...(from === undefined ? {} : { from }),
-    ...(columns === undefined ? {} : { columns }),
-    ...(addresses === undefined ? {} : { addresses }),
-  };
-}
+/** What the form calls the options that sentences name. */
+export const labels: Labels = {
+  addresses: "Addresses",
+  "allow-truncated": "take a cut file as far as it is whole",
+  columns: "Columns of a text",
+  config: "Further keys",
+  cpu: "CPU",
+  formats: "Format",
+  from: "Format",
+  "host-page": "Host pages",
+  interval: "Interval",
+  jobs: "Vary",
+  "page-sizes": "Map of page sizes",
+  set: "Further keys",
+  technique: "Techniques",
+  v2p: "Places of its pages",
+  vary: "Vary",
+};

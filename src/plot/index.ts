@@ -9,6 +9,7 @@ export {
   comparisonVerdicts,
   type Sentence,
 } from "../report/comparison.js";
+export { varyHeading, varyRows } from "../report/vary-table.js";
 export { crossingsOf, crossoverFigure, tableUpdateRate } from "./crossover.js";
 export { type CyclesOptions, cyclesFigure } from "./cycles.js";
 export { exitsFigure } from "./exits.js";

@@ -6,15 +6,8 @@ import { counted, fixed, grouped, overhead, percent } from "./numbers.js";
 import { type Paint, plain } from "./style.js";
 import { headerText, wrapped } from "./text.js";
 
-/** The results of a sweep as a table: a line for each setting and technique. */
-export function varyTableLines(
-  { axes, points }: VaryResult,
-  paint: Paint = plain,
-  terminal?: number,
-): string[] {
-  const width = Math.max(40, Math.min(terminal || 100, 100));
-  const first = points[0];
-  if (first === undefined) return [];
+/** The results of a sweep as rows of a table: a line for each setting and technique, the names of the columns first. */
+export function varyRows({ axes, points }: VaryResult): string[][] {
   const head = [
     ...axes.map(({ key }) => key),
     "technique",
@@ -33,19 +26,30 @@ export function varyTableLines(
       ...figuresOf(machine, native),
     ]);
   });
+  return [head, ...rows];
+}
+
+/** What was replayed, and whether the results can be believed. */
+export function varyHeading({ points }: VaryResult): { title: string; verdict: string; good: boolean } {
+  const results = points.map(({ result }) => result);
+  return { title: titleOf(results), ...verdictOf(results) };
+}
+
+/** The results of a sweep as the command line prints them. */
+export function varyTableLines(sweep: VaryResult, paint: Paint = plain, terminal?: number): string[] {
+  const width = Math.max(40, Math.min(terminal || 100, 100));
+  const { axes, points } = sweep;
+  if (points.length === 0) return [];
   const right = [...axes.map(() => true), false, true, true, true, true, true, true];
-  const [top, ...lines] = columns([head, ...rows], right);
+  const [top, ...lines] = columns(varyRows(sweep), right);
+  const { title, verdict, good } = varyHeading(sweep);
   return [
-    ...wrapped(titleOf(points.map(({ result }) => result)), width).map((line) => paint("title", line)),
+    ...wrapped(title, width).map((line) => paint("title", line)),
     "",
     paint("head", top!),
     ...lines,
     "",
-    ...verdictLines(
-      points.map(({ result }) => result),
-      paint,
-      width,
-    ),
+    ...wrapped(verdict, width).map((line) => paint(good ? "good" : "bad", line)),
   ];
 }
 
@@ -80,7 +84,7 @@ function figuresOf(
   ];
 }
 
-function verdictLines(results: readonly Result[], paint: Paint, width: number): string[] {
+function verdictOf(results: readonly Result[]): { verdict: string; good: boolean } {
   const laws = results.flatMap(({ machines, laws }) => [...machines.flatMap((m) => m.laws), ...laws]);
   const broken = laws.filter(({ holds }) => !holds).length;
   const mismatches = results
@@ -90,6 +94,8 @@ function verdictLines(results: readonly Result[], paint: Paint, width: number): 
     broken === 0
       ? `Conservation laws: all ${grouped(laws.length)} hold.`
       : `Conservation laws: ${broken} of ${grouped(laws.length)} broken.`;
-  const text = `${lawText} Oracle: ${counted(mismatches, "mismatch", "mismatches")}.`;
-  return wrapped(text, width).map((line) => paint(broken + mismatches === 0 ? "good" : "bad", line));
+  return {
+    verdict: `${lawText} Oracle: ${counted(mismatches, "mismatch", "mismatches")}.`,
+    good: broken + mismatches === 0,
+  };
 }

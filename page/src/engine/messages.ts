@@ -1,43 +1,65 @@
-import type { ConfigRequest, Explanation, OpenOptions, Recorded, Result, TraceTotals } from "nestwalk";
+import type {
+  Task as Comparison,
+  Explanation,
+  MachineConfig,
+  OpenOptions,
+  OptionName,
+  Recorded,
+  ReplayPlan,
+  ReplayRequest,
+  Result,
+  TraceTotals,
+  VaryResult,
+} from "nestwalk";
 
-/** A trace as the user gave it: a file dropped or chosen, or one of the recorded guests. */
-export interface TraceFile {
+/** A file that the user gave. */
+export interface NamedFile {
   /** Named in messages and in the result. */
   name: string;
   bytes: Blob;
 }
 
-/** What a worker is asked to do. One worker does one thing and is then let go. */
+/** A trace: a file dropped or chosen, one of the recorded guests, or, without bytes, one that is computed as its name says. */
+export interface TraceFile {
+  name: string;
+  bytes?: Blob;
+}
+
+/** How a trace is to be read, as `OpenOptions` has it, with maps as the files that hold them. */
+export interface Opening extends Pick<OpenOptions, "from" | "columns" | "addresses" | "allowTruncated"> {
+  pageSizes?: NamedFile;
+  v2p?: NamedFile;
+}
+
+/** What the options that sentences may name are called where the workers' sentences are shown. */
+export type Labels = Record<OptionName, string>;
+
+/** What a worker is asked to do, one thing after the other. */
 export type Task =
-  | { do: "look"; trace: TraceFile; open: OpenOptions }
+  | { do: "look"; trace: TraceFile; open: Opening }
+  | { do: "plan"; request: ReplayRequest; trace: string }
   /** Reads the trace for the workers at the other ends of the ports. */
-  | { do: "read"; trace: TraceFile; open: OpenOptions; ports: MessagePort[] }
+  | { do: "read"; trace: TraceFile; open: Opening; ports: MessagePort[] }
   /** Replays the trace that comes through the port. */
-  | ({ do: "replay"; port: MessagePort } & Omit<Replay, "trace" | "open">)
+  | { do: "replay"; port: MessagePort; comparison: Comparison }
   | ({ do: "explain" } & Explain);
 
 /** Accesses to be explained: the next ones from `at` on (counted from 1) that walk, fault or exit. */
 export interface Explain {
   trace: TraceFile;
-  open: OpenOptions;
-  machine: ConfigRequest;
+  open: Opening;
+  machine: MachineConfig;
   at: number;
   next: "walk" | "fault" | "exit";
   /** Most that are wanted. */
   count: number;
 }
 
-/** A comparison. */
+/** Comparisons of one trace, or of traces that are computed. */
 export interface Replay {
   trace: TraceFile;
-  open: OpenOptions;
-  /** One for each; they become configurations in the workers. */
-  machines: ConfigRequest[];
-  warmup: number;
-  /** Accesses to an interval, "markers", or 0 for no intervals. */
-  intervals: number | "markers";
-  /** What the result says was asked for. */
-  asked: Record<string, unknown>;
+  open: Opening;
+  tasks: readonly Comparison[];
 }
 
 /** What can be said of a trace without replaying it. */
@@ -57,6 +79,8 @@ export interface Advance {
 export type Answer =
   | { is: "progress"; progress: Advance }
   | { is: "look"; look: Look }
+  | { is: "plan"; plan: ReplayPlan }
+  | { is: "read" }
   | { is: "result"; result: Result }
   | { is: "explanations"; explanations: Explanation[] }
   | { is: "content"; content: Blob }
@@ -67,5 +91,5 @@ export type Kind = "html" | "json" | "csv" | "parquet" | "intervals.csv" | "inte
 
 export interface Save {
   kind: Kind;
-  result: Result;
+  result: Result | VaryResult;
 }

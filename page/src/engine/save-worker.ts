@@ -1,4 +1,4 @@
-import type { Result } from "nestwalk";
+import type { Result, VaryResult } from "nestwalk";
 import { csvOf, intervalRowsOf, type LongRow, parquetOf, rowsOf } from "nestwalk/data";
 import { reportHtml } from "nestwalk/plot";
 import plotlyUrl from "nestwalk/plotly.min.js?url";
@@ -16,12 +16,17 @@ addEventListener("message", async ({ data }: MessageEvent<Save>) => {
   }
 });
 
-const WRITERS: Record<Kind, (result: Result) => BlobPart | Promise<BlobPart>> = {
+type Outcome = Result | VaryResult;
+
+/** What rows are made of. */
+const settings = (outcome: Outcome) => ("points" in outcome ? outcome.points : outcome);
+
+const WRITERS: Record<Kind, (outcome: Outcome) => BlobPart | Promise<BlobPart>> = {
   json: (result) => `${JSON.stringify(result, null, 2)}\n`,
-  csv: (result) => csvOf(rowsOf(result)),
-  "intervals.csv": (result) => csvOf(intervalRowsOf(result)),
-  parquet: (result) => parquet(rowsOf(result), result),
-  "intervals.parquet": (result) => parquet(intervalRowsOf(result), result),
+  csv: (result) => csvOf(rowsOf(settings(result))),
+  "intervals.csv": (result) => csvOf(intervalRowsOf(settings(result))),
+  parquet: (result) => parquet(rowsOf(settings(result)), result),
+  "intervals.parquet": (result) => parquet(intervalRowsOf(settings(result)), result),
   html: async (result) => {
     const response = await fetch(plotlyUrl);
     if (!response.ok)
@@ -30,6 +35,6 @@ const WRITERS: Record<Kind, (result: Result) => BlobPart | Promise<BlobPart>> = 
   },
 };
 
-function parquet(rows: Iterable<LongRow>, { nestwalk, config }: Result): BlobPart {
+function parquet(rows: Iterable<LongRow>, { nestwalk, config }: Outcome): BlobPart {
   return new Uint8Array(parquetOf(rows, { nestwalk, config: JSON.stringify(config) }));
 }

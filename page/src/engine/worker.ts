@@ -1,55 +1,62 @@
-import {
-  type ByteSource,
-  bytesOfBlob,
-  compare,
-  type Explanation,
-  explainTrace,
-  openTrace,
-  resolveConfig,
-} from "nestwalk";
+import { Core, type Explanation, explainTrace, nameOptions, replayPlan, runTask } from "nestwalk";
 import { FedTrace, feed } from "./feed.js";
-import type { Advance, Answer, Explain, Look, Task, TraceFile } from "./messages.js";
+import { byLabel } from "./labels.js";
+import type { Advance, Answer, Explain, Labels, Look, Task } from "./messages.js";
+import { openInput, openTraceOf } from "./open.js";
 
 /** The worker: everything that reads a trace or replays one happens here, never on the page's own thread. */
 
 const PROGRESS_MS = 100;
 
-addEventListener("message", ({ data }: MessageEvent<Task>) => {
-  answer(data).catch((error: unknown) => {
+addEventListener("message", ({ data }: MessageEvent<Task | { do: "name"; labels: Labels }>) => {
+  if (data.do === "name") {
+    nameOptions(byLabel(data.labels));
+    return;
+  }
+  answer(data).then(say, (error: unknown) => {
     const { name, message } = error instanceof Error ? error : new Error(String(error));
     say({ is: "failure", name, message });
   });
 });
 
+/* Compiles the core before there is work for it. */
+new Core();
+
 function say(message: Answer): void {
   postMessage(message);
 }
 
-async function answer(task: Task): Promise<void> {
-  if (task.do === "look") say({ is: "look", look: await look(task.trace, task.open) });
-  else if (task.do === "explain") say({ is: "explanations", explanations: await explain(task) });
-  else if (task.do === "read") await read(task);
-  else await replay(task);
+async function answer(task: Task): Promise<Answer> {
+  switch (task.do) {
+    case "look":
+      return { is: "look", look: await look(task) };
+    case "plan":
+      return { is: "plan", plan: await replayPlan(task.request, task.trace) };
+    case "explain":
+      return { is: "explanations", explanations: await explain(task) };
+    case "read":
+      await read(task);
+      return { is: "read" };
+    case "replay":
+      return { is: "result", result: await replay(task) };
+  }
 }
 
-async function look(trace: TraceFile, open: Explain["open"]): Promise<Look> {
-  const source = await openTrace(bytesOfBlob(trace.name, trace.bytes), open);
+async function look({ trace, open }: Extract<Task, { do: "look" }>): Promise<Look> {
+  const source = await openTraceOf(trace, open);
   return { format: source.format, recorded: source.header.recorded, totals: source.header.totals };
 }
 
 async function explain({ trace, open, machine, at, next, count }: Explain): Promise<Explanation[]> {
-  const source = await openTrace(bytesOfBlob(trace.name, trace.bytes), open);
-  return explainTrace(source, resolveConfig(machine), { at, next, count });
+  return explainTrace(await openTraceOf(trace, open), machine, { at, next, count });
 }
 
 async function read({ trace, open, ports }: Extract<Task, { do: "read" }>): Promise<void> {
-  const bytes = new ReadBytes(trace);
-  await feed(await openTrace(bytes, open), ports, () => bytes.fraction);
+  const { source, fraction } = await openInput(trace, open);
+  await feed(source, ports, fraction);
 }
 
-async function replay(task: Extract<Task, { do: "replay" }>): Promise<void> {
-  const { port, machines, warmup, intervals, asked } = task;
-  const configs = machines.map(resolveConfig);
+async function replay({ port, comparison }: Extract<Task, { do: "replay" }>) {
   const trace = await FedTrace.open(port);
   let last = 0;
   const onProgress = ({ accesses, fraction }: Advance) => {
@@ -58,39 +65,7 @@ async function replay(task: Extract<Task, { do: "replay" }>): Promise<void> {
     last = now;
     say({ is: "progress", progress: { accesses, fraction: fraction ?? trace.fraction } });
   };
-  say({ is: "result", result: await compare(trace, configs, { warmup, intervals, asked, onProgress }) });
-}
-
-/** A file that knows how much of it the pass under way has read, for formats that do not say how long they are. */
-class ReadBytes implements ByteSource {
-  readonly #source: ByteSource;
-  #read = 0;
-
-  constructor({ name, bytes }: TraceFile) {
-    this.#source = bytesOfBlob(name, bytes);
-  }
-
-  get name(): string {
-    return this.#source.name;
-  }
-
-  get size(): number {
-    return this.#source.size!;
-  }
-
-  get fraction(): number | undefined {
-    return this.#read > 0 ? Math.min(1, this.#read / this.size) : undefined;
-  }
-
-  read(offset: number, length: number): Promise<Uint8Array> {
-    return this.#source.read!(offset, length);
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
-    this.#read = 0;
-    for await (const bytes of this.#source) {
-      this.#read += bytes.length;
-      yield bytes;
-    }
-  }
+  const result = await runTask(comparison, trace, onProgress);
+  port.close();
+  return result;
 }

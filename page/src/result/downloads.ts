@@ -1,4 +1,4 @@
-import type { Result } from "nestwalk";
+import type { Result, VaryResult } from "nestwalk";
 import { hasIntervalRows } from "nestwalk/data";
 import { commandOf } from "nestwalk/plot";
 import { el } from "../dom.js";
@@ -21,27 +21,34 @@ const INTERVALS: readonly Offer[] = [
 ];
 
 /** What can be taken away, and how to get the same on a command line. */
-export function downloads({ result }: Shown): HTMLElement {
-  const offers = hasIntervalRows(result) ? [...WHOLE, ...INTERVALS] : WHOLE;
+export function downloads({ outcome }: Shown): HTMLElement {
+  const points = "points" in outcome ? outcome.points : undefined;
+  const { trace } = points ? points[0]!.result : (outcome as Result);
+  const offers = hasIntervalRows(points ?? (outcome as Result)) ? [...WHOLE, ...INTERVALS] : WHOLE;
+  const name = fileName(trace.file);
   const said = el("p", { role: "status" });
   return el(
     "section",
     { class: "downloads", "aria-label": "Take it away" },
-    el("div", { class: "buttons" }, ...offers.map((offer) => saver(offer, result, said))),
+    el("div", { class: "buttons" }, ...offers.map((offer) => saver(offer, name, outcome, said))),
     said,
     el("p", {}, "The same on a command line:"),
-    command(commandOf(result.config, result.trace) ?? "", said),
+    command(commandOf(outcome.config, trace) ?? "", said),
   );
 }
 
-function saver([kind, label, what]: Offer, result: Result, said: HTMLElement): HTMLElement {
+function saver(
+  [kind, label, what]: Offer,
+  name: string,
+  outcome: Result | VaryResult,
+  said: HTMLElement,
+): HTMLElement {
   const button = el("button", { type: "button", title: what }, `Download ${label}`);
-  const name = result.trace.file.replace(/^.*\//, "").replace(/\.[^.]+$/, "");
   button.addEventListener("click", async () => {
     button.disabled = true;
     said.textContent = "";
     try {
-      save(`${name}.${kind}`, await contentOf(kind, result));
+      save(`${name}.${kind}`, await contentOf(kind, outcome));
     } catch (error) {
       said.textContent = error instanceof Error ? error.message : String(error);
     } finally {
@@ -49,6 +56,14 @@ function saver([kind, label, what]: Offer, result: Result, said: HTMLElement): H
     }
   });
   return button;
+}
+
+/** Without folders and ending; of a computed trace what any system takes as a file name. */
+function fileName(trace: string): string {
+  return trace
+    .replace(/^.*\//, "")
+    .replace(/\.[^.]+$/, "")
+    .replace(/[^\w. -]+/g, "-");
 }
 
 function save(name: string, content: Blob): void {

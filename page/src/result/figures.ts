@@ -1,5 +1,4 @@
-import type { Result } from "nestwalk";
-import { type Figure, resultFigures, type Theme, withoutTitle } from "nestwalk/plot";
+import { type Figure, type FigureOptions, type Theme, withoutTitle } from "nestwalk/plot";
 import { el } from "../dom.js";
 import { grouped } from "../format.js";
 import { breath, plotly } from "../plotly.js";
@@ -7,9 +6,9 @@ import { breath, plotly } from "../plotly.js";
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const RESIZE_MS = 150;
 
-/** The figures of a result, drawn anew when their width or the colour scheme changes. */
+/** Figures, drawn anew when their width or the colour scheme changes. */
 export class FigureList {
-  readonly #result: Result;
+  readonly #make: (options: FigureOptions) => readonly Figure[];
   readonly #places = new Map<string, HTMLElement>();
   readonly #resize: ResizeObserver;
   readonly #redraw = () => void this.draw();
@@ -18,9 +17,10 @@ export class FigureList {
   /** The last drawing asked for; earlier ones stop where they are. */
   #latest = 0;
 
-  constructor(box: HTMLElement, result: Result) {
-    this.#result = result;
-    for (const figure of resultFigures(result)) {
+  /** `make` gives them for the space that they have. */
+  constructor(box: HTMLElement, make: (options: FigureOptions) => readonly Figure[]) {
+    this.#make = make;
+    for (const figure of make({})) {
       const place = el("div", { class: "plot", role: "img", "aria-label": figure.alt });
       place.style.minHeight = `${withoutTitle(figure).layout.height}px`;
       this.#places.set(figure.id, place);
@@ -34,21 +34,22 @@ export class FigureList {
     this.#resize.observe(box);
   }
 
-  /** Draws them all, one in each task, so that the page goes on answering. */
-  async draw(): Promise<void> {
+  /** Draws them all, one in each task, so that the page goes on answering; false where another drawing came between. */
+  async draw(): Promise<boolean> {
     const mine = ++this.#latest;
     const { react } = await plotly();
     const width = this.#width();
     this.#drawnWidth = width;
     const theme: Theme = dark.matches ? "dark" : "light";
-    for (const figure of resultFigures(this.#result, { theme, width })) {
+    for (const figure of this.#make({ theme, width })) {
       await breath();
       const place = this.#places.get(figure.id);
-      if (mine !== this.#latest || place === undefined) return;
+      if (mine !== this.#latest || place === undefined) return false;
       const { data, layout, config } = withoutTitle(figure);
       await react(place, data, layout, { ...config, displayModeBar: false });
       place.dataset.drawn = figure.id;
     }
+    return true;
   }
 
   close(): void {

@@ -1,34 +1,30 @@
-import type { Result } from "nestwalk";
-import { el } from "../dom.js";
+import type { Result, VaryResult } from "nestwalk";
 import type { TraceFile } from "../engine/messages.js";
 import { termList } from "../intro.js";
-import { breath } from "../plotly.js";
 import type { Request } from "../request.js";
-import { walks } from "../walks/index.js";
 import { downloads } from "./downloads.js";
-import { FigureList } from "./figures.js";
-import { summary } from "./summary.js";
-import { comparison } from "./table.js";
+import { Parts } from "./parts.js";
+import { showSweep } from "./sweep.js";
 
 export interface Shown {
-  result: Result;
+  outcome: Result | VaryResult;
   request: Request;
   trace: TraceFile;
 }
 
-let figures: FigureList | undefined;
+let parts: Parts | undefined;
 
-/** Puts a result on the page, a part in each task; done when every figure is drawn. */
-export async function showResult(box: HTMLElement, shown: Shown): Promise<void> {
-  figures?.close();
-  const drawn = el("section", { class: "figures", "aria-label": "Figures" });
-  box.replaceChildren(summary(shown), downloads(shown), drawn);
+/** Puts a result on the page, a part in each task; true when every figure is drawn, false when another took its place. */
+export async function showResult(box: HTMLElement, shown: Shown): Promise<boolean> {
+  parts?.close();
+  const mine = new Parts(box, { trace: shown.trace, open: shown.request.open });
+  parts = mine;
+  box.replaceChildren();
   box.hidden = false;
-  await breath();
-  figures = new FigureList(drawn, shown.result);
-  await breath();
-  box.append(comparison(shown.result));
-  await breath();
-  box.append(walks(shown), termList());
-  await figures.draw();
+  const { outcome } = shown;
+  const taken = () => downloads(shown);
+  const drawn =
+    "points" in outcome ? await showSweep(mine, outcome, taken) : await mine.result(outcome, taken);
+  if (drawn) box.append(termList());
+  return drawn;
 }

@@ -3,10 +3,9 @@ import { comparisonHeading, comparisonVerdicts } from "nestwalk/plot";
 import { el } from "../dom.js";
 import { fixed, grouped, overhead } from "../format.js";
 import { techniqueText } from "../terms.js";
-import type { Shown } from "./index.js";
 
 /** What came out, in a card for each technique, and whether it can be believed. */
-export function summary({ result }: Shown): HTMLElement {
+export function summary(result: Result): HTMLElement {
   const { machines } = result;
   const native = machines.find(({ technique }) => technique === "native");
   const [title, ...lines] = comparisonHeading(result);

@@ -1,10 +1,8 @@
-import type { Explanation, TechniqueName } from "nestwalk";
+import { type Explanation, type Result, type TechniqueName, techniqueName } from "nestwalk";
 import { el } from "../dom.js";
-import type { Explain } from "../engine/messages.js";
+import type { Explain, Opening, TraceFile } from "../engine/messages.js";
 import { explain } from "../engine/pool.js";
-import { Cancelled, type Work } from "../engine/work.js";
-import { machinesOf, openOptionsOf } from "../request.js";
-import type { Shown } from "../result/index.js";
+import { Cancelled } from "../engine/workers.js";
 import { techniqueText } from "../terms.js";
 import { Stepper } from "./stepper.js";
 import { accessText } from "./text.js";
@@ -12,10 +10,17 @@ import { accessText } from "./text.js";
 /** Accesses found at once. */
 const BATCH = 12;
 
+/** A result, and how its trace was read. */
+export interface Replayed {
+  result: Result;
+  trace: TraceFile;
+  open: Opening;
+}
+
 /** The part of the results in which one goes through walks of the trace. */
-export function walks(shown: Shown): HTMLElement {
-  const { request, result } = shown;
-  const names = request.techniques;
+export function walks(replayed: Replayed): HTMLElement {
+  const { result } = replayed;
+  const names = result.machines.map((machine) => techniqueName(machine) as TechniqueName);
   const first = names.find((name) => name === "ept" || name === "npt") ?? names[0];
   const option = (value: string, text: string, selected = false) => el("option", { value, selected }, text);
   const technique = el(
@@ -42,14 +47,15 @@ export function walks(shown: Shown): HTMLElement {
     el("label", { class: "field" }, "from access", from),
     el("button", { type: "submit" }, "Show"),
   );
-  let work: Work<Explanation[]> | undefined;
+  let finding = new AbortController();
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    work?.cancel();
+    finding.abort();
+    finding = new AbortController();
     said.textContent = "Replaying up to there …";
     try {
-      work = find(shown, technique.value as TechniqueName, next.value as Explain["next"], from.value);
-      const explanations = await work.done;
+      const wanted = { technique: technique.value, next: next.value as Explain["next"], from: from.value };
+      const explanations = await find(replayed, wanted, finding.signal);
       said.textContent = explanations.length === 0 ? `There is none from access ${from.value} on.` : "";
       found.replaceChildren(...(explanations.length === 0 ? [] : [pager(explanations, technique.value)]));
     } catch (error) {
@@ -73,18 +79,17 @@ export function walks(shown: Shown): HTMLElement {
 }
 
 /** Looks for accesses in the trace. Throws an error with a sentence for one that is not there. */
-function find(
-  { request, trace, result }: Shown,
-  technique: TechniqueName,
-  next: Explain["next"],
-  from: string,
-): Work<Explanation[]> {
+async function find(
+  { trace, open, result }: Replayed,
+  { technique, next, from }: { technique: string; next: Explain["next"]; from: string },
+  signal: AbortSignal,
+): Promise<Explanation[]> {
   const at = Number(from.replace(/[,\s]/g, ""));
   const { accesses } = result.trace;
   if (!Number.isSafeInteger(at) || at < 1 || at > accesses)
     throw new Error(`There is no access ${from}; the trace has those from 1 to ${accesses}.`);
-  const machine = machinesOf({ ...request, techniques: [technique] })[0]!;
-  return explain({ trace, open: openOptionsOf(request), machine, at, next, count: BATCH });
+  const machine = result.machines.find((one) => techniqueName(one) === technique)!.config;
+  return explain({ trace, open, machine, at, next, count: BATCH }, signal);
 }
 
 /** The accesses that were found, one shown at a time. */

@@ -6,36 +6,51 @@ import {
   techniqueNames,
   traceFormats,
 } from "nestwalk";
-import { byId, el } from "./dom.js";
-import { type Guest, guests } from "./gallery.js";
-import type { Request } from "./request.js";
-import { techniqueText } from "./terms.js";
+import { byId, el } from "../dom.js";
+import { type Guest, guests } from "../gallery.js";
+import { openingOf, type Request } from "../request.js";
+import { techniqueText } from "../terms.js";
+import { startCompute } from "./compute.js";
+import { startDrop } from "./drop.js";
+import { countOf, field, fileOf, form, linesOf, textOf } from "./fields.js";
+import { startVary, type Varies, variedKeys, varyTrace } from "./vary.js";
 
-/** The form on the left: what to replay, and on what machine. */
-export const form = byId<HTMLFormElement>("setup");
-const file = byId<HTMLInputElement>("file");
-const drop = byId("drop");
+export { form } from "./fields.js";
 
 export interface SetupEvents {
   file(file: File): void;
   guest(guest: Guest): void;
+  computed(name: string): void;
   /** How the file is to be read has changed. */
   reading(): void;
   submit(): void;
+  /** What was dropped is not taken. */
+  refused(sentence: string): void;
 }
 
 export function startSetup(events: SetupEvents): void {
   fillChoices();
+  const file = byId<HTMLInputElement>("file");
+  const pick = (chosen: File) => {
+    forgetGuest();
+    events.file(chosen);
+  };
   file.addEventListener("change", () => {
     const chosen = file.files?.[0];
-    if (chosen) pick(chosen, events);
+    if (chosen) pick(chosen);
     file.value = "";
   });
-  startDrop((dropped) => pick(dropped, events));
+  startDrop(pick, events.refused);
+  startCompute((name) => {
+    forgetGuest();
+    events.computed(name);
+  });
+  startVary();
   byId("gallery").addEventListener("change", (event) => {
     const guest = guests.find(({ name }) => name === (event.target as HTMLInputElement).value);
     if (guest) events.guest(guest);
   });
+  startMaps();
   byId("reading").addEventListener("change", () => events.reading());
   field("cpu").addEventListener("change", followVendor);
   form.addEventListener("submit", (event) => {
@@ -44,9 +59,8 @@ export function startSetup(events: SetupEvents): void {
   });
 }
 
-function pick(chosen: File, events: SetupEvents): void {
+function forgetGuest(): void {
   for (const radio of form.querySelectorAll<HTMLInputElement>('[name="guest"]')) radio.checked = false;
-  events.file(chosen);
 }
 
 /** Chooses a recorded guest as the user would. */
@@ -54,8 +68,19 @@ export function chooseGuest(name: string): void {
   form.querySelector<HTMLInputElement>(`[name="guest"][value="${name}"]`)?.click();
 }
 
-function field<T extends HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement>(name: string): T {
-  return form.elements.namedItem(name) as T;
+/** Files beside the trace, each with a button that takes it away again. */
+function startMaps(): void {
+  for (const button of form.querySelectorAll<HTMLButtonElement>("[data-clears]")) {
+    const input = field<HTMLInputElement>(button.dataset.clears!);
+    input.addEventListener("change", () => {
+      button.hidden = input.files?.length === 0;
+    });
+    button.addEventListener("click", () => {
+      input.value = "";
+      input.dispatchEvent(new Event("change", { bubbles: true }));
+      input.focus();
+    });
+  }
 }
 
 function fillChoices(): void {
@@ -106,39 +131,10 @@ function followVendor(): void {
   box(other!).checked = false;
 }
 
-function startDrop(dropped: (file: File) => void): void {
-  let depth = 0;
-  const over = (by: number) => {
-    depth = Math.max(0, depth + by);
-    drop.classList.toggle("over", depth > 0);
-  };
-  const holdsFiles = (event: DragEvent) => event.dataTransfer?.types.includes("Files") ?? false;
-  document.addEventListener("dragenter", (event) => holdsFiles(event) && over(1));
-  document.addEventListener("dragleave", (event) => holdsFiles(event) && over(-1));
-  document.addEventListener("dragover", (event) => holdsFiles(event) && event.preventDefault());
-  document.addEventListener("drop", (event) => {
-    over(-depth);
-    const one = event.dataTransfer?.files[0];
-    if (one === undefined) return;
-    event.preventDefault();
-    dropped(one);
-  });
-}
-
-/** Whether the guest's page sizes are open: only where its kernel is played. */
-export function allowGuestPages(open: boolean): void {
-  const select = field<HTMLSelectElement>("guestPages");
-  select.disabled = !open;
-  if (!open) select.value = "";
-}
-
-/** A number of accesses that a field holds, 0 when it is empty. Throws an error with a sentence. */
-function count(name: string, what: string): number {
-  const text = field(name).value.replace(/[,_\s]/g, "");
-  const number = text === "" ? 0 : Number(text);
-  if (!Number.isSafeInteger(number) || number < 0)
-    throw new Error(`${what} is "${text}"; it must be a number of accesses, such as 100000.`);
-  return number;
+/** Keeps to the trace that is chosen: the guest's page sizes are open only where its kernel is played. */
+export function followTrace(trace: Varies): void {
+  varyTrace(trace);
+  if (!trace.played) field<HTMLSelectElement>("guestPages").value = "";
 }
 
 /** Suggests an interval: about a hundred in a trace of so many accesses, unless the user has chosen one. */
@@ -150,29 +146,57 @@ export function suggestInterval(accesses: number | undefined): void {
   input.value = input.defaultValue = String([1, 2, 5, 10].find((n) => n * power >= least)! * power);
 }
 
-/** How the form wants a trace of this name read and replayed. Throws an error with a sentence. */
+/** How the form wants a trace of this name read. */
+export function readOpening() {
+  return openingOf({
+    from: textOf("from"),
+    columns: textOf("columns"),
+    addresses: textOf("addresses") as "" | "virtual" | "physical",
+    allowTruncated: field<HTMLInputElement>("truncated").checked,
+    pageSizes: fileOf("pageSizes"),
+    v2p: fileOf("v2p"),
+  });
+}
+
+/** What the form asks for, for a trace of this name. Throws an error with a sentence. */
 export function readForm(trace: string): Request {
-  const value = (name: string) => field(name).value.trim();
   const techniques = [...form.querySelectorAll<HTMLInputElement>('[name="technique"]:checked')].map(
     (box) => box.value as TechniqueName,
   );
   if (techniques.length === 0) throw new Error("Choose at least one technique.");
-  const pages = value("guestPages");
-  const lines = value("set")
-    .split("\n")
-    .map((line) => line.trim());
-  const addresses = value("addresses") as "" | "virtual" | "physical";
+  const varied = variedKeys();
+  const pages = textOf("guestPages");
+  const hostPage = form.querySelector<HTMLInputElement>('[name="hostPage"]:checked')!.value as PageSize;
+  const own = pages === "" || varied.includes("kernel.pages") ? [] : [`kernel.pages=${pages}`];
+  const lines = linesOf("set");
+  refuseTwice(lines, "kernel.pages", own.length > 0, "Guest pages");
+  refuseTwice(lines, "host.page", hostPage !== "4k", "Host pages");
+  const vary = linesOf("vary");
+  const set = [...own, ...lines];
+  const { open, reading } = readOpening();
+  const intervals =
+    textOf("interval") === "markers" ? ("markers" as const) : countOf("interval", "The interval", 1);
+  const warmup = countOf("warmup", "The warm-up", 0);
   return {
     trace,
-    cpu: value("cpu"),
-    techniques,
-    hostPage: value("hostPage") as PageSize,
-    set: [...(pages === "" ? [] : [`kernel.pages=${pages}`]), ...lines.filter((line) => line !== "")],
-    warmup: count("warmup", "The warm-up"),
-    interval: value("interval") === "markers" ? "markers" : count("interval", "The interval"),
-    ...(value("from") === "" ? {} : { from: value("from") }),
-    ...(value("columns") === "" ? {} : { columns: value("columns") }),
-    ...(addresses === "" ? {} : { addresses }),
-    allowTruncated: field<HTMLInputElement>("truncated").checked,
+    open,
+    replay: {
+      command: "compare",
+      techniques,
+      ...(varied.includes("cpu") ? {} : { cpu: textOf("cpu") }),
+      ...(set.length === 0 ? {} : { set }),
+      ...(hostPage === "4k" || varied.includes("host.page") ? {} : { hostPage }),
+      ...(warmup === undefined ? {} : { warmup }),
+      ...(intervals === undefined ? {} : { intervals }),
+      ...(vary.length === 0 ? {} : { vary }),
+      reading,
+    },
   };
+}
+
+/** A key with a field of its own is given once. */
+function refuseTwice(lines: readonly string[], key: string, chosen: boolean, label: string): void {
+  const line = lines.find((text) => text.split("=")[0]!.trim() === key);
+  if (chosen && line !== undefined)
+    throw new Error(`“${label}” and “${line}” both choose ${key}; leave one out.`);
 }
