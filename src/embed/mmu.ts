@@ -31,7 +31,7 @@ const VECTORS: Partial<Record<number, number>> = {
   [Status.generalProtection]: 13,
   [Status.virtualizationException]: 20,
 };
-const HOST_EVENTS = { reclaim: 1, share: 2, logStores: 3 } as const;
+const HOST_EVENTS = { reclaim: 1, share: 2, logStores: 3, memorySlots: 4 } as const;
 
 /** The paging registers as a whole. */
 export interface RegisterState {
@@ -546,9 +546,14 @@ export class Mmu {
     this.exports.embedExitAlways(known.value);
     this.#after(0);
   }
-  /** The host takes pages of the guest away, shares them (read-only until they are written), or logs stores to them. */
-  host(what: "reclaim" | "share" | "logStores", address: number, bytes: number): void {
-    const [first, frames] = [Math.floor(address / 4096), Math.ceil(bytes / 4096)];
+  /**
+   * The host takes pages of the guest away, shares them (read-only until they are written), logs stores to them, or
+   * changes the memory slots, for which its hypervisor forgets every mapping. The pages are those that any of the bytes
+   * lies in.
+   */
+  host(what: keyof typeof HOST_EVENTS, address: number, bytes: number): void {
+    const first = Math.floor(address / 4096);
+    const frames = Math.ceil((address + bytes) / 4096) - first;
     this.#recorder?.host(what, first, frames);
     this.exports.embedHostEvent(HOST_EVENTS[what], first, frames);
     this.#after(0);

@@ -159,9 +159,14 @@ export class Recorder {
     if (code !== undefined) this.#encoder.insn(code);
     else if (reason === "interrupt") this.#encoder.exception(vector, 0, this.#rip, 0);
   }
-  host(what: "reclaim" | "share" | "logStores", gfn: number, frames: number): void {
+  host(what: "reclaim" | "share" | "logStores" | "memorySlots", gfn: number, frames: number): void {
     this.settle();
-    const names = { reclaim: "unmap", share: "share", logStores: "dirty-log" } as const;
+    const names = {
+      reclaim: "unmap",
+      share: "share",
+      logStores: "dirty-log",
+      memorySlots: "memory-slots",
+    } as const;
     this.#encoder.host(names[what], gfn, frames);
   }
 
