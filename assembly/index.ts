@@ -61,6 +61,7 @@ export {
   embedAc,
   embedCycles,
   embedFind,
+  embedPhysical,
   embedProbe,
   embedSettle,
   embedTranslate,

@@ -5,6 +5,11 @@
  *
  *   npm run bench:embed [-- ROUNDS]
  */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import binaryen from "binaryen";
 import { Access, createMmu, Status } from "../dist/embed/index.js";
 import { LookasideEntry, LookasideHead, lookasideEntries } from "../dist/generated/abi.js";
@@ -93,8 +98,39 @@ function wasmHost(mmu) {
   return instance.exports;
 }
 
+/** The same in C, with the functions of nestwalk.h; undefined without clang and lld. */
+function hostInC(mmu) {
+  const folder = mkdtempSync(join(tmpdir(), "nestwalk-bench-"));
+  try {
+    const [source, wasm] = [join(folder, "host.c"), join(folder, "host.wasm")];
+    writeFileSync(
+      source,
+      `#include "nestwalk.h"
+uint64_t run(uint32_t n) {
+  nestwalk_lookaside lookaside = {nestwalk_lookaside_address(), nestwalk_lookaside_head_address()};
+  uint64_t sum = 0, physical;
+  for (uint32_t offset = 0; n; --n, offset = (offset + ${STEP}) & ${MASK})
+    if (nestwalk_translate(lookaside, ${VA}ull + offset, NESTWALK_ACCESS_READ, &physical) == NESTWALK_STATUS_OK) sum += physical;
+  return sum;
+}
+`,
+    );
+    const header = fileURLToPath(new URL("../build", import.meta.url));
+    const { status } = spawnSync("clang", [
+      ...["--target=wasm32", "-O2", "-ffreestanding", "-nostdlib", `-I${header}`],
+      ...["-Wl,--no-entry", "-Wl,--import-memory", "-Wl,--export=run", "-o", wasm, source],
+    ]);
+    if (status !== 0) return undefined;
+    const module = new WebAssembly.Module(readFileSync(wasm));
+    return new WebAssembly.Instance(module, { env: { memory: mmu.memory }, nestwalk: mmu.exports }).exports;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 const mmu = started(new WebAssembly.Memory({ initial: 64 }));
 const host = wasmHost(mmu);
+const cHost = hostInC(mmu);
 const plainMemory = new ArrayBuffer(4 * MIB);
 tables(new DataView(plainMemory));
 const plain = new PlainMmu(plainMemory);
@@ -121,7 +157,17 @@ const cases = [
       return sum;
     },
   },
+  {
+    name: "nestwalk, physicalOf() from JavaScript",
+    run() {
+      let sum = 0;
+      for (let i = 0, offset = 0; i < N; ++i, offset = (offset + STEP) & MASK)
+        sum += mmu.physicalOf(VA + offset, 0, 0);
+      return sum;
+    },
+  },
   { name: "nestwalk, embedFind() called from WebAssembly", run: () => host.called(N) },
+  ...(cHost ? [{ name: "nestwalk, nestwalk_translate() of nestwalk.h in C", run: () => cHost.run(N) }] : []),
   { name: "nestwalk, its lookaside inlined in WebAssembly", run: () => host.inlined(N) },
   {
     name: "plain JavaScript, translate() and physical",

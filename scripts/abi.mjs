@@ -148,6 +148,7 @@ export function abiHeader(folder, more, version, presets) {
 
 ${parts.join("\n")}
 ${C_FUNCTIONS}
+${C_LOOKUP}
 /* parameter blocks of the CPU presets, with native paging: to be copied to nestwalk_parameters_address() before nestwalk_start() */
 ${presets
   .map(
@@ -174,6 +175,7 @@ export function abiRust(folder, more, version, presets) {
 
 ${parts.join("\n")}
 ${RUST_FUNCTIONS}
+${RUST_LOOKUP}
 // parameter blocks of the CPU presets, with native paging: to be copied to parameters_address() before start()
 ${presets
   .map(
@@ -194,6 +196,7 @@ const FUNCTIONS = [
   ["start", [], "void"],
   ["embedTranslate", ["low", "high", "access"], "u32"],
   ["embedFind", ["low", "high", "access"], "u32"],
+  ["embedPhysical", ["low", "high", "access"], "f64"],
   ["embedCycles", [], "u32"],
   ["embedProbe", ["low", "high", "access"], "u32"],
   ["embedRights", [], "u32"],
@@ -236,7 +239,7 @@ const FUNCTIONS = [
   ["lookasideHeadAddress", [], "u32"],
   ["windowAddress", [], "u32"],
   ["windowSize", [], "u32"],
-  ["replay", ["length"], "u32"],
+  ["replay", ["from", "length"], "u32"],
   ["stopReason", [], "u32"],
   ["finish", [], "void"],
   ["countersAddress", [], "u32"],
@@ -245,13 +248,98 @@ const FUNCTIONS = [
   ["exitCyclesAddress", [], "u32"],
 ];
 
+const C_TYPES = { u32: "uint32_t", f64: "double", void: "void" };
+const RUST_RESULTS = { u32: " -> u32", f64: " -> f64", void: "" };
+
+/** The lookup of the lookaside for hosts to inline: what embedFind does (embed/translate.ts), in their own code. */
+const C_LOOKUP = `/* where the lookaside lies: nestwalk_lookaside_address() and nestwalk_lookaside_head_address(), once */
+typedef struct {
+  uintptr_t entries, head;
+} nestwalk_lookaside;
+typedef uint64_t __attribute__((may_alias)) nestwalk_u64;
+typedef uint32_t __attribute__((may_alias)) nestwalk_u32;
+#define NESTWALK_U64(at) (*(nestwalk_u64 *)(at))
+#define NESTWALK_U32(at) (*(nestwalk_u32 *)(at))
+
+/* The entry of the lookaside that serves the access, counted as nestwalk_embed_find() counts it, or 0. */
+static inline uintptr_t nestwalk_find(nestwalk_lookaside of, uint64_t va, uint32_t access) {
+  uint32_t index = ((uint32_t)(va >> 12) & (NESTWALK_LOOKASIDE_ENTRIES - 1)) + (access & 3) * NESTWALK_LOOKASIDE_ENTRIES;
+  uintptr_t entry = of.entries + (uintptr_t)index * NESTWALK_LOOKASIDE_ENTRY_BYTES;
+  uint32_t as = (access & 31) + NESTWALK_U32(of.head + NESTWALK_LOOKASIDE_HEAD_AC);
+  if (NESTWALK_U64(entry + NESTWALK_LOOKASIDE_ENTRY_KEY) !=
+      ((va >> 12) | NESTWALK_U64(of.head + NESTWALK_LOOKASIDE_HEAD_GENERATION))) return 0;
+  if (NESTWALK_U64((uintptr_t)NESTWALK_U32(entry + NESTWALK_LOOKASIDE_ENTRY_SLOT)) !=
+      NESTWALK_U64(entry + NESTWALK_LOOKASIDE_ENTRY_TAG)) return 0;
+  if (NESTWALK_U64((uintptr_t)NESTWALK_U32(entry + NESTWALK_LOOKASIDE_ENTRY_PLACE)) !=
+      NESTWALK_U64(entry + NESTWALK_LOOKASIDE_ENTRY_DATA)) return 0;
+  if (!((NESTWALK_U64(entry + NESTWALK_LOOKASIDE_ENTRY_ALLOWED) >> as) & 1)) return 0;
+  uint64_t hits = NESTWALK_U64(of.head + NESTWALK_LOOKASIDE_HEAD_HITS) += 1;
+  NESTWALK_U64((uintptr_t)NESTWALK_U32(entry + NESTWALK_LOOKASIDE_ENTRY_AGE)) =
+      NESTWALK_U64(of.head + NESTWALK_LOOKASIDE_HEAD_TIME) + hits;
+  NESTWALK_U64((uintptr_t)NESTWALK_U32(entry + NESTWALK_LOOKASIDE_ENTRY_COUNTERS) + (access & 31) * 8) += 1;
+  return entry;
+}
+
+#ifdef __wasm__
+/* Translates \`va\`: a status, and after NESTWALK_STATUS_OK the physical address. A hit makes no call; then rights and kind are not those of \`va\`. */
+static inline uint32_t nestwalk_translate(nestwalk_lookaside of, uint64_t va, uint32_t access, uint64_t *physical) {
+  uintptr_t entry = nestwalk_find(of, va, access);
+  if (entry) {
+    *physical = NESTWALK_U64(entry + NESTWALK_LOOKASIDE_ENTRY_PHYSICAL) | (va & 4095);
+    return NESTWALK_STATUS_OK;
+  }
+  uint32_t status = nestwalk_embed_translate((uint32_t)va, (uint32_t)(va >> 32), access);
+  *physical = NESTWALK_U64((uintptr_t)nestwalk_embed_address() + NESTWALK_CELL_HOST_PHYSICAL * 8);
+  return status;
+}
+#endif
+`;
+
+const RUST_LOOKUP = `/// Where the lookaside lies: lookaside_address() and lookaside_head_address(), once.
+#[derive(Clone, Copy)]
+pub struct Lookaside {
+    pub entries: usize,
+    pub head: usize,
+}
+
+/// The entry of the lookaside that serves the access, counted as embed_find() counts it.
+///
+/// # Safety
+/// \`of\` is the lookaside of a core in this memory, which nothing else uses meanwhile.
+#[inline(always)]
+pub unsafe fn find(of: Lookaside, va: u64, access: u32) -> Option<usize> {
+    unsafe {
+        let u64_at = |at: usize| *(at as *const u64);
+        let u32_at = |at: usize| *(at as *const u32);
+        let index = ((va >> 12) as u32 & (LOOKASIDE_ENTRIES - 1)) + (access & 3) * LOOKASIDE_ENTRIES;
+        let entry = of.entries + index as usize * LOOKASIDE_ENTRY_BYTES as usize;
+        let field = |offset: u32| entry + offset as usize;
+        let head = |offset: u32| of.head + offset as usize;
+        let to = |offset: u32| u32_at(field(offset)) as usize;
+        let bit = (access & 31) + u32_at(head(LOOKASIDE_HEAD_AC));
+        if u64_at(field(LOOKASIDE_ENTRY_KEY)) != (va >> 12) | u64_at(head(LOOKASIDE_HEAD_GENERATION))
+            || u64_at(to(LOOKASIDE_ENTRY_SLOT)) != u64_at(field(LOOKASIDE_ENTRY_TAG))
+            || u64_at(to(LOOKASIDE_ENTRY_PLACE)) != u64_at(field(LOOKASIDE_ENTRY_DATA))
+            || u64_at(field(LOOKASIDE_ENTRY_ALLOWED)) >> bit & 1 == 0
+        {
+            return None;
+        }
+        let hits = u64_at(head(LOOKASIDE_HEAD_HITS)) + 1;
+        *(head(LOOKASIDE_HEAD_HITS) as *mut u64) = hits;
+        *(to(LOOKASIDE_ENTRY_AGE) as *mut u64) = u64_at(head(LOOKASIDE_HEAD_TIME)) + hits;
+        *((to(LOOKASIDE_ENTRY_COUNTERS) + (access & 31) as usize * 8) as *mut u64) += 1;
+        Some(entry)
+    }
+}
+`;
+
 const snake = (name) => upper(name).toLowerCase();
 const C_FUNCTIONS = `/* functions of the core, imported from the module "nestwalk" */
 #ifdef __wasm__
 #define NESTWALK_IMPORT(name) __attribute__((import_module("nestwalk"), import_name(name)))
 ${FUNCTIONS.map(
   ([name, parameters, result]) =>
-    `NESTWALK_IMPORT("${name}") extern ${result === "u32" ? "uint32_t" : "void"} nestwalk_${snake(name)}(${
+    `NESTWALK_IMPORT("${name}") extern ${C_TYPES[result]} nestwalk_${snake(name)}(${
       parameters.map((p) => `uint32_t ${p}`).join(", ") || "void"
     });`,
 ).join("\n")}
@@ -265,7 +353,7 @@ ${FUNCTIONS.map(
   ([name, parameters, result]) =>
     `    #[link_name = "${name}"]\n    pub fn ${snake(name)}(${parameters
       .map((p) => `${p === "type" ? "kind" : p}: u32`)
-      .join(", ")})${result === "u32" ? " -> u32" : ""};`,
+      .join(", ")})${RUST_RESULTS[result]};`,
 ).join("\n")}
 }
 `;

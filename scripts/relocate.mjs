@@ -41,6 +41,34 @@ function isDerived(n) {
   return false;
 }
 
+const LOAD = /^ *((?:i32|i64)\.load\w*)( offset=(\d+))?$/;
+
+/** Loads take the constant part of their address as their offset. */
+function foldLoads(lines) {
+  for (let i = 0; i < lines.length; ++i) {
+    const constant = /^global\.get \$base\n i32\.const (\d+)\n i32\.add$/.exec(lines[i]);
+    const load = constant && LOAD.exec(lines[i + 1] ?? "");
+    if (!load) continue;
+    lines[i] = "global.get $base";
+    lines[i + 1] = `${load[1]} offset=${Number(constant[1]) + Number(load[3] ?? 0)}`;
+  }
+}
+
+/** An imported global is read anew at each use: a function with several uses keeps it in a local. */
+function keepBase(lines) {
+  const starts = lines.flatMap((line, i) => (/^ \(func /.test(line) ? [i] : []));
+  for (const [n, start] of starts.entries()) {
+    const end = starts[n + 1] ?? lines.length;
+    const uses = [];
+    for (let i = start; i < end; ++i) if (lines[i].startsWith("global.get $base")) uses.push(i);
+    if (uses.length < 2) continue;
+    for (const i of uses) lines[i] = lines[i].replace("global.get", "local.get");
+    let last = start;
+    while (/^ *\(local /.test(lines[last + 1])) ++last;
+    lines[last] += "\n (local $base i32)\n global.get $base\n local.set $base";
+  }
+}
+
 /** Bytes of a string in WebAssembly's text format. */
 const lengthOf = (text) => text.replace(/\\[0-9a-f]{2}|\\./gi, "_").length;
 
@@ -86,6 +114,8 @@ export function relocate(text, folder) {
   const doubling = lines.findIndex((line, i) => / memory\.grow$/.test(line) && / select$/.test(lines[i - 1]));
   if (doubling === -1) throw new Error("the allocator does not grow memory as it did");
   lines[doubling] = " drop\n i32.const -1";
+  foldLoads(lines);
+  keepBase(lines);
   const last = lines.lastIndexOf(")");
   lines.splice(last, 0, ` (func $place\n ${place.join("\n ")}\n )`);
   const module = binaryen.parseText(lines.join("\n"));

@@ -7,6 +7,6 @@ if (missing !== undefined) console.warn(`the host in C is not tested: ${missing}
 
 test.skipIf(missing !== undefined)("a C program finds what it must through the core's exports", () => {
   const checks = runProgram(compile(fileURLToPath(new URL("../examples/c", import.meta.url))));
-  expect(checks).toHaveLength(20);
+  expect(checks).toHaveLength(26);
   expect(checks.filter(({ found, expected }) => found !== expected)).toEqual([]);
 });

@@ -49,7 +49,7 @@ import { fault, Outcome } from "../x86/fault";
 import { isCanonical } from "../x86/format";
 import { modeOf } from "../x86/rights";
 import { followCpl } from "./access";
-import { Cell, put } from "./block";
+import { Cell, cell, put } from "./block";
 
 /**
  * One translation for a host: what a replay makes of an access, with the answer in the block. A first-level hit on a page
@@ -72,27 +72,55 @@ export function embedAc(on: bool): void {
   feedRights(context);
 }
 
+/** An entry of the lookaside that serves the access under way, or null. Inlined, so that a hit is one function. */
+@unmanaged
+class Hit {
+  @inline static of(low: u32, high: u32, access: u32): Hit {
+    const va = <u64>low | ((<u64>high) << 32);
+    const bits = access & (ACCESSES - 1);
+    const entry = lookasideOf(va, access & KIND);
+    if (!lookasideServes(entry, va, bits)) return changetype<Hit>(0);
+    hitLookaside(entry, bits);
+    return changetype<Hit>(entry);
+  }
+  @inline entry(): usize {
+    return changetype<usize>(this);
+  }
+  /** Answers with it; returns the physical address. */
+  @inline answer(low: u32): u64 {
+    const physical = load<u64>(this.entry(), LookasideEntry.physical) | (low & 0xfff);
+    put(Cell.hostPhysical, physical);
+    put(Cell.entry, load<u64>(this.entry(), LookasideEntry.data));
+    return physical;
+  }
+}
+
 /**
  * The address `high`:`low` translated for `access`, if the lookaside has it: returns its entry (mmu/lookaside.ts), or 0 if
  * `embedTranslate` must be asked.
  */
 export function embedFind(low: u32, high: u32, access: u32): usize {
-  const va = <u64>low | ((<u64>high) << 32);
-  const bits = access & (ACCESSES - 1);
-  const entry = lookasideOf(va, access & KIND);
-  if (!lookasideServes(entry, va, bits)) return 0;
-  hitLookaside(entry, bits);
-  return entry;
+  return Hit.of(low, high, access).entry();
 }
 
 /** Translates the address `high`:`low` for `access` (x86/access.ts). */
 export function embedTranslate(low: u32, high: u32, access: u32): Outcome {
-  const entry = embedFind(low, high, access);
-  if (entry === 0)
-    return translateSlow(linearAddress(<u64>low | ((<u64>high) << 32)), access & (ACCESSES - 1));
-  put(Cell.hostPhysical, load<u64>(entry, LookasideEntry.physical) | (low & 0xfff));
-  put(Cell.entry, load<u64>(entry, LookasideEntry.data));
+  const hit = Hit.of(low, high, access);
+  if (hit.entry() === 0) return miss(low, high, access);
+  hit.answer(low);
   return Outcome.ok;
+}
+
+/** As `embedTranslate`, with the physical address as the answer, or the negative Outcome. */
+export function embedPhysical(low: u32, high: u32, access: u32): f64 {
+  const hit = Hit.of(low, high, access);
+  if (hit.entry() !== 0) return <f64>(<i64>hit.answer(low));
+  const outcome = miss(low, high, access);
+  return outcome === Outcome.ok ? <f64>(<i64>cell(Cell.hostPhysical)) : -(<f64>outcome);
+}
+
+function miss(low: u32, high: u32, access: u32): Outcome {
+  return translateSlow(linearAddress(<u64>low | ((<u64>high) << 32)), access & (ACCESSES - 1));
 }
 
 /** Core cycles of the last translation beyond a first-level hit, exits left out. */

@@ -34,6 +34,23 @@ static uint32_t enter_long_mode(void) {
   return failed;
 }
 
+/* The header's own lookup in place of a fast path: the core sees each access, and counts it. */
+static void check_lookaside(void) {
+  nestwalk_lookaside lookaside = {nestwalk_lookaside_address(), nestwalk_lookaside_head_address()};
+  const uint64_t *reads = (const uint64_t *)nestwalk_counters_address() + NESTWALK_COUNTER_READS;
+  uint64_t physical;
+  nestwalk_embed_settle();
+  uint64_t before = *reads;
+  CHECK("the lookaside answers", nestwalk_translate(lookaside, VA + 0x1008, NESTWALK_ACCESS_READ, &physical), NESTWALK_STATUS_OK);
+  CHECK("with the same address", physical, SECOND + 8);
+  CHECK("without a call", nestwalk_find(lookaside, VA + 0x1010, NESTWALK_ACCESS_READ) != 0, 1);
+  CHECK("but not what it does not allow", nestwalk_find(lookaside, VA + 0x1010, NESTWALK_ACCESS_READ | NESTWALK_ACCESS_USER), 0);
+  CHECK("a fault comes from the core", nestwalk_translate(lookaside, VA + 0x2000, NESTWALK_ACCESS_READ, &physical),
+        NESTWALK_STATUS_PAGE_FAULT);
+  nestwalk_embed_settle();
+  CHECK("every access is counted", *reads - before, 3);
+}
+
 /* Guest-physical 0 is at `base` of this program's memory. */
 void run(uint8_t *base) {
   ram = base;
@@ -71,5 +88,6 @@ void run(uint8_t *base) {
   hits = 0;
   mmu_read(VA + 0x1000, 0);
   CHECK("so the fast path is empty", hits, 0);
+  check_lookaside();
   CHECK("CR4 has no bit 40", mmu_load(NESTWALK_REGISTER_CR4, 1ull << 40), NESTWALK_STATUS_GENERAL_PROTECTION);
 }

@@ -9,6 +9,7 @@ export interface EmbedCore extends CoreExports {
   embedLeaveExits(yes: boolean): void;
   embedNoRoot(): void;
   embedTranslate(low: number, high: number, access: number): number;
+  embedPhysical(low: number, high: number, access: number): number;
   embedProbe(low: number, high: number, access: number): number;
   embedFind(low: number, high: number, access: number): number;
   embedCycles(): number;

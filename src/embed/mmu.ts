@@ -202,6 +202,20 @@ export class Mmu {
     return status;
   }
 
+  /**
+   * `translate` and `physical` in one: the physical address after ok, else the negative status. The other properties are
+   * as after `translate`.
+   */
+  physicalOf(low: number, high: number, access: number, bytes = 1): number {
+    if (this.#recorder !== undefined) {
+      const status = this.#recorded(low, high, access, bytes);
+      return status === Status.ok ? this.physical : -status;
+    }
+    const physical = this.exports.embedPhysical(low, high, access);
+    if (this.#feed !== undefined) this.#feed.drain();
+    return physical;
+  }
+
   #recorded(low: number, high: number, access: number, bytes: number): number {
     const recorder = this.#recorder!;
     if (bytes !== 0) recorder.settle();
