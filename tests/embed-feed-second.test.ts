@@ -33,7 +33,6 @@ const index = (va: bigint, level: number) => (va >> BigInt(3 + 9 * level)) & 0x1
 /** Tables of a second stage that map the first 4 MiB by pages. */
 class SecondStage {
   readonly hosts = new Map<bigint, bigint | undefined>();
-  readonly physical: Physical = new Map();
   constructor(
     readonly g: Guest,
     readonly root: bigint,
@@ -64,7 +63,10 @@ class History {
   readonly g: Guest;
   readonly host = new HostCache();
   readonly stages: SecondStage[];
-  readonly spaces = new Map<string, { space: Space; model: CouldBeCached }>();
+  readonly spaces = new Map<
+    string,
+    { space: Space; stage: SecondStage; model: CouldBeCached; physical: Physical }
+  >();
   readonly said: string[] = [];
   vm: Vm;
   pcid = 0;
@@ -88,14 +90,17 @@ class History {
     this.stages = [0xc0_0000n, 0xd0_0000n].map((root) => new SecondStage(g, root, flags, leaf));
     for (const [i, stage] of this.stages.entries()) {
       for (const page of PAGES) stage.set(page, page + PLACES[i]!);
+      /* Nested translations are the second stage's; under NPT the ASID's that found them. */
+      const shared: Physical = new Map();
       for (const vpid of [1, 2]) {
+        const physical = format === "ept" ? shared : new Map();
         const model = new CouldBeCached(
           ADDRESSES,
           ROOTS,
           { read: (hpa) => g.read(Number(hpa)), host: (gpa) => stage.hosts.get(gpa) },
-          stage.physical,
+          physical,
         );
-        this.spaces.set(`${vpid}/${stage.root}`, { space: { vpid }, model });
+        this.spaces.set(`${vpid}/${stage.root}`, { space: { vpid }, stage, model, physical });
       }
     }
     this.vm = { vpid: 1, stage: this.stages[0]! };
@@ -114,7 +119,7 @@ class History {
   get globalPages(): boolean {
     return (this.cr4 & CR4.PGE) !== 0n;
   }
-  get here(): { space: Space; model: CouldBeCached } {
+  get here() {
     return this.spaces.get(`${this.vm.vpid}/${this.vm.stage.root}`)!;
   }
   settle(): void {
@@ -137,7 +142,8 @@ class History {
     if (tlbControl !== 0) {
       for (const id of tlbControl === 1 ? [1, 2] : [vpid])
         this.invalidate(id, { globals: tlbControl !== 7, tables: "all" });
-      for (const its of this.stages) its.physical.clear();
+      for (const { space, physical } of this.spaces.values())
+        if (tlbControl === 1 || space.vpid === vpid) physical.clear();
     }
   }
 
@@ -185,10 +191,10 @@ class History {
     const type = r.pick([1, 2]);
     this.said.push(`INVEPT ${type}`);
     expect(this.g.mmu.invept(type, type === 1 ? stage.root | 0x1en : 0n)).toBe(Status.ok);
-    for (const its of type === 1 ? [stage] : this.stages) {
+    for (const its of this.spaces.values()) {
+      if (type === 1 && its.stage !== stage) continue;
       its.physical.clear();
-      for (const vpid of [1, 2])
-        this.spaces.get(`${vpid}/${its.root}`)!.model.invalidate({ globals: true, tables: "all" });
+      its.model.invalidate({ globals: true, tables: "all" });
     }
   }
 

@@ -258,12 +258,12 @@ describe("what an event removes under VPIDs and EPT: linear, combined and guest-
     ],
     ["TLB_CONTROL 0", NOTHING, ({ machine: { mmu } }) => mmu.tlbControl(0)],
     ["TLB_CONTROL 1", ["", "", "", "", ""], ({ machine: { mmu } }) => mmu.tlbControl(1)],
+    ["TLB_CONTROL 3", ["", "", ALL, "", "X Y"], ({ machine: { mmu } }) => mmu.tlbControl(3)],
     [
-      "TLB_CONTROL 3: nested translations too",
-      ["", "", ALL, "", ""],
-      ({ machine: { mmu } }) => mmu.tlbControl(3),
+      "TLB_CONTROL 7",
+      ["global", "global", ALL, "global", "X Y"],
+      ({ machine: { mmu } }) => mmu.tlbControl(7),
     ],
-    ["TLB_CONTROL 7", ["global", "global", ALL, "global", ""], ({ machine: { mmu } }) => mmu.tlbControl(7)],
   ];
 
   it.each(rows)("%s", (_, [a, b, c, e, physical], event) => {

@@ -4,14 +4,15 @@ import { FRAME } from "../x86/entries";
 /**
  * Who a cached translation belongs to. A context is a small number for one combination of tags; entries carry the
  * number. Linear and combined mappings: VPID/ASID, PCID or "global", and the EPTRTA (0 for linear ones).
- * Guest-physical mappings: the EPTRTA alone. SDM 3C 29.4.1; techniques.md §4.
+ * Guest-physical mappings: the EPTRTA alone (SDM 3C 29.4.1); under NPT, which has nothing to invalidate them but flushes
+ * of an ASID, the ASID beside the root (APM 2 15.16.1; KVM: `svm_flush_tlb_asid`).
  */
 
 /** In place of a PCID: a global page, valid under every PCID. */
 export const ANY_PCID: u32 = 0x1000;
 /** In place of a PCID: translations made with paging off. They count as PCID 0 (SDM 3A 4.10.1). */
 export const NO_PAGING: u32 = 0x1001;
-/** In place of a VPID: a guest-physical mapping. */
+/** Instead of a VPID, or beside the ASID: a guest-physical mapping. */
 export const GUEST_PHYSICAL: u32 = 0x1_0000;
 
 /** Stands for the root of a second stage in a context: never 0, whichever page it is. */

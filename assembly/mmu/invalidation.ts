@@ -1,4 +1,5 @@
 import { add, Counter, count } from "../counters";
+import { host } from "../walk/second";
 import { sizeShift } from "../x86/entries";
 import {
   CODE_TABLE,
@@ -15,7 +16,6 @@ import {
   ANY_PCID,
   contextCount,
   contextEptrta,
-  contextOf,
   contextPcid,
   contextVpid,
   GUEST_PHYSICAL,
@@ -49,7 +49,7 @@ function chooseLinear(vpid: u32, pcid: u32, globals: bool): void {
   const n = contextCount();
   for (let i: u32 = 1; i <= n; ++i) {
     let doom = KEEP;
-    if (contextVpid(i) !== GUEST_PHYSICAL && (vpid === EVERY || contextVpid(i) === vpid)) {
+    if (contextVpid(i) < GUEST_PHYSICAL && (vpid === EVERY || contextVpid(i) === vpid)) {
       const tag = contextPcid(i);
       const itsPcid = tag === NO_PAGING ? 0 : tag;
       if (itsPcid === ANY_PCID ? globals : pcid === EVERY || itsPcid === pcid) doom = DOOM;
@@ -249,18 +249,12 @@ export function invalidateVpid(vpid: u32, globals: bool): u32 {
   return scanLinear(false, 0);
 }
 
-/**
- * TLB_CONTROL of a VMRUN: what is tagged with the ASID, and the nested translations under the roots that it ran with,
- * since SVM has no other instruction that removes them. APM 2 15.16.1; KVM: `svm_flush_tlb_asid`.
- */
+/** TLB_CONTROL of a VMRUN: what is tagged with the ASID, nested translations too. APM 2 15.16.1; KVM: `svm_flush_tlb_asid`. */
 export function invalidateAsid(asid: u32, globals: bool): u32 {
   const removed = invalidateVpid(asid, globals);
   const n = contextCount();
-  for (let i: u32 = 1; i <= n; ++i) unchecked((doomed[i] = KEEP));
-  for (let i: u32 = 1; i <= n; ++i) {
-    const root = contextEptrta(i);
-    if (contextVpid(i) === asid && root !== 0) doomed[contextOf(GUEST_PHYSICAL, 0, root)] = DOOM;
-  }
+  for (let i: u32 = 1; i <= n; ++i)
+    unchecked((doomed[i] = contextVpid(i) === (GUEST_PHYSICAL | asid) ? DOOM : KEEP));
   return removed + scanGuestPhysical(false, 0);
 }
 
@@ -309,7 +303,7 @@ function scanGuestPhysical(byAddress: bool, gpa: u64): u32 {
 export function invalidateViolation(vpid: u32, pcid: u32, eptrta: u64, gpa: u64, va: u64): void {
   feedAddressOf(Scope.globals, vpid, pcid, va);
   const nested = nestedTlb();
-  const physical = contextOf(GUEST_PHYSICAL, 0, eptrta);
+  const physical = host.context;
   const removed =
     (changetype<usize>(nested) === 0 ? 0 : removePage(nested, gpa, physical)) +
     removePaths(hostPsc, gpa, 9, physical);

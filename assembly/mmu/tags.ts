@@ -3,6 +3,7 @@ import { Dimension } from "../walk/dimension";
 import { host } from "../walk/second";
 import { Controls } from "../walk/translate";
 import { CR4_PKE, CR4_PKS } from "../x86/control";
+import { KIND_NPT } from "../x86/format";
 import { ANY_PCID, contextOf, forgetContexts, GUEST_PHYSICAL, NO_PAGING } from "./context";
 import { feedRights, feedSwitched } from "./feed";
 import { forgetHints } from "./hints";
@@ -75,7 +76,8 @@ export function retag(): void {
   context = contextOf(vpid, pcid, eptrta);
   globalContext = globalPages() ? contextOf(vpid, ANY_PCID, eptrta) : context;
   let physical: u32 = 1;
-  if (eptrta !== 0) physical = contextOf(GUEST_PHYSICAL, 0, eptrta);
+  if (eptrta !== 0)
+    physical = contextOf(GUEST_PHYSICAL | (host.format.kind === KIND_NPT ? vpid : 0), 0, eptrta);
   if (context === 0 || globalContext === 0 || physical === 0) {
     invalidateEverything();
     forgetContexts();
