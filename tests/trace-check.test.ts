@@ -103,6 +103,39 @@ describe("check", () => {
     expect(await fault(change(edited().invpcid(2, 0, 0)))).toEqual([undefined, undefined]);
   });
 
+  it("knows a translation that the TLB may keep after its entry has changed", async () => {
+    const stale = async (e: RecordEncoder) => {
+      const { fault, stale: found, translated } = await checkTrace(await pgrec(e.end().take()));
+      return fault ?? [found, translated];
+    };
+    const used = () => guest().read(0x400000, 4);
+    /* Another frame, no frame, and fewer rights. */
+    expect(await stale(used().ptw(0x4000, 0xd067n).read(0x400000, 4).write(0x400008, 8))).toEqual([2, 3]);
+    expect(await stale(used().ptw(0x4000, 0n).read(0x400000, 4))).toEqual([1, 2]);
+    expect(await stale(used().ptw(0x4000, 0xa065n).write(0x400000, 4))).toEqual([1, 2]);
+    expect(
+      await stale(
+        used()
+          .ptw(0x4000, 0xd067n)
+          .read(0x400000, 4)
+          .invlpg(0x400000)
+          .map(0x400000, 0xd000)
+          .read(0x400000, 4),
+      ),
+    ).toEqual([1, 3]);
+    /* Not once it is invalidated, not if it was never used, and not for what it did not allow. */
+    const gone =
+      "the read in the page at 0x400000 is translated to frame 0xd by the recorded tables, but the recording says 0xa";
+    expect(await stale(used().ptw(0x4000, 0xd067n).invlpg(0x400000).read(0x400000, 4))).toBe(gone);
+    expect(await stale(used().ptw(0x4000, 0xd067n).cr3(0x1000).read(0x400000, 4))).toBe(gone);
+    expect(await stale(guest().ptw(0x4000, 0xd067n).read(0x400000, 4))).toBe(gone);
+    expect(await stale(used().ptw(0x4000, 0n).fetch(0x400000, 4))).toEqual([1, 2]);
+    const readOnly = guest().map(0x401000, 0xb000).read(0x401000, 4).ptw(0x4008, 0n).write(0x401000, 4);
+    expect(await stale(readOnly)).toBe(
+      "the write in the page at 0x401000 has no translation: not present, under CR3 0x1000",
+    );
+  });
+
   it("translates 32-bit and PAE tables", async () => {
     const legacy = new RecordEncoder().cr0(0x80010001).cr4(0x10).cr3(0x1000);
     legacy

@@ -50,7 +50,7 @@ export async function checkCommand(args: readonly string[], io: Io): Promise<num
 }
 
 function sentence(report: CheckReport): string {
-  const { events, accesses, translated, withoutTruth, untranslated } = report;
+  const { events, accesses, translated, withoutTruth, stale, untranslated } = report;
   const whole = `${counted(events, "event")}, ${counted(accesses, "access", "accesses")}`;
   if (untranslated === accesses) return `${whole}; it has no page tables to translate them by`;
   const truth =
@@ -58,5 +58,9 @@ function sentence(report: CheckReport): string {
       ? "each to the recorded frame"
       : `of which ${grouped(withoutTruth)} have no recorded frame to compare with`;
   const before = untranslated === 0 ? "" : `; ${grouped(untranslated)} come before the first CR3`;
-  return `${whole}; ${counted(translated, "page touch", "page touches")} translated by its own tables, ${truth}${before}`;
+  const kept =
+    stale === 0
+      ? ""
+      : `; ${grouped(stale)} by a translation that the tables no longer had, as a TLB may keep it until it is invalidated`;
+  return `${whole}; ${counted(translated, "page touch", "page touches")} translated by its own tables, ${truth}${kept}${before}`;
 }

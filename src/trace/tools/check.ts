@@ -11,6 +11,11 @@ export interface CheckReport {
   translated: number;
   /** Of those, accesses that no MAP says anything of. */
   withoutTruth: number;
+  /**
+   * Of those, accesses that used a translation which the tables held no more, and which nothing had invalidated since it
+   * was used: a TLB may keep it (SDM 3A 4.10.2, 4.10.4).
+   */
+  stale: number;
   /** Accesses before there was a CR3, or of a trace without tables. */
   untranslated: number;
   /** The first record that cannot be, in a sentence; undefined when all is well. */
@@ -33,30 +38,33 @@ const TABLE_EVENTS = new Set<number>([
  * invalidation is missing from the trace. Entries by PCID, then by page of their leaf; -1 holds the global ones.
  */
 class Tlb {
-  #spaces = new Map<number, Map<number, number>>();
+  #spaces = new Map<number, Map<number, Leaf>>();
 
   #key(page: number, shift: number): number {
     return Math.floor(page / 2 ** (shift - 12)) * 32 + shift;
   }
 
-  /** The frame of the entry that this page hits, entered when there is none. */
-  look(pcid: number, page: number, leaf: Leaf, pge: boolean): number {
+  /** The entry that this page hits. */
+  find(pcid: number, page: number): Leaf | undefined {
     for (const space of [pcid, -1]) {
       const entries = this.#spaces.get(space);
       if (!entries) continue;
       for (const shift of [12, 21, 22, 30]) {
-        const frame = entries.get(this.#key(page, shift));
-        if (frame !== undefined) return frame + (page % 2 ** (shift - 12));
+        const leaf = entries.get(this.#key(page, shift));
+        if (leaf !== undefined) return leaf;
       }
     }
+    return undefined;
+  }
+
+  enter(pcid: number, page: number, leaf: Leaf, pge: boolean): void {
     const space = leaf.global && pge ? -1 : pcid;
     let entries = this.#spaces.get(space);
     if (!entries) {
       entries = new Map();
       this.#spaces.set(space, entries);
     }
-    entries.set(this.#key(page, leaf.shift), leaf.frame);
-    return GuestTables.frameOf(leaf, page);
+    entries.set(this.#key(page, leaf.shift), leaf);
   }
 
   flushPage(pcid: number, page: number, globals: boolean): void {
@@ -86,6 +94,7 @@ class Checker {
     accesses: 0,
     translated: 0,
     withoutTruth: 0,
+    stale: 0,
     untranslated: 0,
     fault: undefined,
     faultEvent: undefined,
@@ -125,20 +134,31 @@ class Checker {
     }
     const leaf = tables.translate(page);
     const what = `the ${KINDS[kind]} in the page at ${hexOf(addressOf(page))}`;
+    const truth = this.#truth.get(page);
+    const certain = truth !== undefined && truth !== UNKNOWN;
+    const held = tables.paging ? this.#tlb.find(tables.pcid, page) : undefined;
+    if (held !== undefined && certain && GuestTables.frameOf(held, page) === truth) {
+      const current =
+        typeof leaf !== "string" &&
+        GuestTables.frameOf(leaf, page) === truth &&
+        this.#right(kind, user, leaf) === undefined;
+      if (!current && this.#right(kind, user, held) === undefined) {
+        report.translated++;
+        report.stale++;
+        return undefined;
+      }
+    }
     if (typeof leaf === "string")
       return `${what} has no translation: ${leaf}, under CR3 ${hexOf(tables.cr3)}`;
     const frame = GuestTables.frameOf(leaf, page);
-    const truth = this.#truth.get(page);
-    const certain = truth !== undefined && truth !== UNKNOWN;
     if (certain && truth !== frame)
       return `${what} is translated to frame ${hexOf(frame)} by the recorded tables, but the recording says ${hexOf(truth)}`;
     const right = this.#right(kind, user, leaf);
     if (right) return `${what} succeeded, but ${right}`;
-    if (tables.paging) {
-      const held = this.#tlb.look(tables.pcid, page, leaf, (tables.cr4 & CR4_PGE) !== 0n);
-      if (held !== frame)
-        return `${what} may hit a stale TLB entry with frame ${hexOf(held)}, where the tables have ${hexOf(frame)}: an invalidation is missing`;
-    }
+    if (held === undefined) {
+      if (tables.paging) this.#tlb.enter(tables.pcid, page, leaf, (tables.cr4 & CR4_PGE) !== 0n);
+    } else if (GuestTables.frameOf(held, page) !== frame)
+      return `${what} may hit a stale TLB entry with frame ${hexOf(GuestTables.frameOf(held, page))}, where the tables have ${hexOf(frame)}: an invalidation is missing`;
     report.translated++;
     if (!certain) report.withoutTruth++;
     this.#good.set(key, certain);
@@ -211,7 +231,7 @@ class Checker {
 
 /**
  * Reads a trace to its end and checks it: checksums and records (the reader does), that each access is translated by the
- * recorded tables, to the recorded frame and with the rights it needs, that no invalidation is missing, and that no event
+ * recorded tables, or by what a TLB may still hold of them, to the recorded frame and with the rights it needs, that no invalidation is missing, and that no event
  * contradicts the ones before. Throws TraceError for a damaged file; a contradiction is in the report.
  */
 export async function checkTrace(
