@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
+import { generators, traceFormats } from "../dist/index.js";
 import { type PageColors, pageColors } from "../dist/plot/index.js";
 import { plotlySlices } from "./plotly-slices.js";
 
@@ -16,12 +17,31 @@ function colours(): Plugin {
   };
 }
 
+/** The module `virtual:choices`: what the form offers of traces, without the code that reads and computes them. */
+function choices(): Plugin {
+  const id = "virtual:choices";
+  const offered = {
+    traceFormats,
+    generators: generators.map(({ name, what, tables, takes }) => ({ name, what, tables, takes })),
+  };
+  return {
+    name: "choices",
+    resolveId: (asked) => (asked === id ? `\0${id}` : undefined),
+    load: (asked) =>
+      asked === `\0${id}`
+        ? Object.entries(offered)
+            .map(([name, value]) => `export const ${name} = ${JSON.stringify(value)};`)
+            .join("\n")
+        : undefined,
+  };
+}
+
 /** The page: static files under a relative base, which any server can give. */
 export default defineConfig({
   root: at("."),
   base: "./",
   publicDir: false,
-  plugins: [plotlySlices(), colours()],
+  plugins: [plotlySlices(), colours(), choices()],
   worker: { format: "es" },
   build: {
     outDir: at("../build/page"),

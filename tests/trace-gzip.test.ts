@@ -5,7 +5,14 @@ import { expect, test } from "vitest";
 import { bytesInMemory, concatBytes } from "../src/trace/bytes.js";
 import { portableCrc32 } from "../src/trace/crc32.js";
 import { TraceError } from "../src/trace/error.js";
-import { gunzip, gunzipMember, gunzipMemberPortable, gunzipPortable, gzipMember } from "../src/trace/gzip.js";
+import {
+  gunzip,
+  gunzipMember,
+  gunzipMemberInBrowser,
+  gunzipMemberPortable,
+  gunzipPortable,
+  gzipMember,
+} from "../src/trace/gzip.js";
 import { Inflater } from "../src/trace/inflate.js";
 import { PortableSha256 } from "../src/trace/sha256.js";
 import { collect, gz, randomNumbers } from "./fixtures/traces.js";
@@ -159,11 +166,12 @@ test("a chunk's gzip member: nothing of time or system in it, and nothing but on
   const member = await gzipMember(raw);
   expect([...member.subarray(0, 10)]).toEqual([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
   expect(Buffer.compare(member, await gzipMember(raw.slice()))).toBe(0);
-  for (const unpack of [gunzipMember, gunzipMemberPortable]) {
+  for (const unpack of [gunzipMember, gunzipMemberInBrowser, gunzipMemberPortable]) {
     expect(Buffer.compare((await unpack(member, raw.length))!, raw)).toBe(0);
     expect(await unpack(member, raw.length - 1)).toBeUndefined();
     expect(await unpack(member, raw.length + 1)).toBeUndefined();
     expect(await unpack(member.subarray(0, -1), raw.length)).toBeUndefined();
+    expect(await unpack(Buffer.concat([member, Uint8Array.of(1)]), raw.length)).toBeUndefined();
     expect(await unpack(gzipSync(new Uint8Array(1 << 22)), raw.length)).toBeUndefined();
   }
 });

@@ -2,6 +2,7 @@ import { replayOutcome } from "nestwalk";
 import { byId } from "./dom.js";
 import type { TraceFile } from "./engine/messages.js";
 import { look, plan, prepare, replay } from "./engine/pool.js";
+import { prepareToSave } from "./engine/save.js";
 import { Cancelled } from "./engine/workers.js";
 import { accessesOf, facts } from "./facts.js";
 import { fetchGuest, type Guest } from "./gallery.js";
@@ -47,6 +48,7 @@ showIntro(byId("intro"), (name) => {
 const idle = globalThis.requestIdleCallback ?? setTimeout;
 idle(() => {
   prepare(labels);
+  prepareToSave();
   void plotly();
 });
 
@@ -123,6 +125,8 @@ async function start(): Promise<void> {
     }
     if (error instanceof Cancelled) byId("status").textContent = "The replay was cancelled.";
     else complain(error);
+    /* In place of those that were ended. */
+    idle(() => prepare(labels));
   }
 }
 

@@ -43,13 +43,49 @@ async function deflateRaw(raw: Uint8Array): Promise<Uint8Array> {
  */
 export async function gunzipMember(member: Uint8Array, rawLength: number): Promise<Uint8Array | undefined> {
   const zlib = nodeZlib;
-  if (!zlib) return gunzipMemberPortable(member, rawLength);
+  if (!zlib) return gunzipMemberInBrowser(member, rawLength);
   return new Promise((resolve) => {
     const options = { chunkSize: rawLength + 64, maxOutputLength: rawLength + 64 };
     zlib.gunzip(member, options, (error, bytes) => {
       resolve(error || bytes.length !== rawLength ? undefined : bytes);
     });
   });
+}
+
+/** `gunzipMember` by the browser's own DEFLATE, which takes one member and nothing behind it. */
+export async function gunzipMemberInBrowser(
+  member: Uint8Array,
+  rawLength: number,
+): Promise<Uint8Array | undefined> {
+  if (typeof DecompressionStream === "undefined") return gunzipMemberPortable(member, rawLength);
+  const stream = new DecompressionStream("gzip");
+  /* What goes wrong is seen where it is read. */
+  writeInSteps(stream.writable.getWriter(), member).catch(() => {});
+  const reader = stream.readable.getReader();
+  const raw = new Uint8Array(rawLength);
+  let at = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return at === rawLength ? raw : undefined;
+      if (at + value.length > rawLength) return undefined;
+      raw.set(value, at);
+      at += value.length;
+    }
+  } catch {
+    return undefined;
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+async function writeInSteps(
+  writer: WritableStreamDefaultWriter<BufferSource>,
+  bytes: Uint8Array,
+): Promise<void> {
+  for (let at = 0; at < bytes.length; at += STEP)
+    await writer.write(bytes.subarray(at, at + STEP) as BufferSource);
+  await writer.close();
 }
 
 /** `gunzipMember` without native help. */

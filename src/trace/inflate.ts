@@ -10,8 +10,8 @@ import {
 } from "pako";
 
 /**
- * DEFLATE where there is no node:zlib, by pako. A browser's DecompressionStream will not do: it refuses a file of several
- * gzip members, and what follows a zip member, and names no offset.
+ * DEFLATE where there is no node:zlib, by pako. A browser's DecompressionStream will not do for whole files: it refuses
+ * several gzip members, and what follows a zip member, and names no offset.
  */
 
 /** Compressed bytes that make no sense. `offset` counts from the first byte given to the decoder. */

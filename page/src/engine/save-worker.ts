@@ -28,7 +28,9 @@ const WRITERS: Record<Kind, (outcome: Outcome) => BlobPart | Promise<BlobPart>> 
   parquet: (result) => parquet(rowsOf(settings(result)), result),
   "intervals.parquet": (result) => parquet(intervalRowsOf(settings(result)), result),
   html: async (result) => {
-    const response = await fetch(plotlyUrl);
+    const response = await fetch(plotlyUrl).catch(() => {
+      throw new Error("the figures' script cannot be loaded: the server does not answer");
+    });
     if (!response.ok)
       throw new Error(`the figures' script cannot be loaded: the server answers ${response.status}`);
     return reportHtml({ result, plotly: await response.text() });

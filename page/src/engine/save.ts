@@ -3,8 +3,13 @@ import { Workers } from "./workers.js";
 
 const workers = new Workers(
   () => new Worker(new URL("./save-worker.ts", import.meta.url), { type: "module" }),
-  0,
+  1,
 );
+
+/** Loads what writes before there is something to be written. */
+export function prepareToSave(): void {
+  workers.prepare();
+}
 
 /** A result as the content of a file. */
 export async function contentOf(kind: Kind, result: Save["result"]): Promise<Blob> {

@@ -16,6 +16,9 @@ export class FigureList {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** The last drawing asked for; earlier ones stop where they are. */
   #latest = 0;
+  /** Plotly draws in steps, and does not bear to be disturbed between them. */
+  #drawing: Promise<unknown> = Promise.resolve();
+  #closed = false;
 
   /** `make` gives them for the space that they have. */
   constructor(box: HTMLElement, make: (options: FigureOptions) => readonly Figure[]) {
@@ -44,19 +47,23 @@ export class FigureList {
     for (const figure of this.#make({ theme, width })) {
       await breath();
       const place = this.#places.get(figure.id);
-      if (mine !== this.#latest || place === undefined) return false;
+      if (this.#closed || mine !== this.#latest || place === undefined) return false;
       const { data, layout, config } = withoutTitle(figure);
-      await react(place, data, layout, { ...config, displayModeBar: false });
+      this.#drawing = this.#drawing.then(() =>
+        react(place, data, layout, { ...config, displayModeBar: false }),
+      );
+      await this.#drawing;
       place.dataset.drawn = figure.id;
     }
     return true;
   }
 
   close(): void {
-    this.#latest = Number.POSITIVE_INFINITY;
+    this.#closed = true;
+    clearTimeout(this.#timer);
     dark.removeEventListener("change", this.#redraw);
     this.#resize.disconnect();
-    void plotly().then(({ purge }) => {
+    void Promise.all([plotly(), this.#drawing]).then(([{ purge }]) => {
       for (const place of this.#places.values()) purge(place);
     });
   }
@@ -73,11 +80,18 @@ function framed(figure: Figure, place: HTMLElement): HTMLElement {
     { id: `figure-${figure.id}` },
     el("figcaption", {}, el("h3", {}, figure.title)),
     place,
-    el("details", { class: "numbers" }, el("summary", {}, "The numbers"), numbers(figure)),
+    numbers(figure),
   );
 }
 
-function numbers({ table, title }: Figure): HTMLElement {
+/** The figure's numbers, put there when they are asked for. */
+function numbers(figure: Figure): HTMLElement {
+  const details = el("details", { class: "numbers" }, el("summary", {}, "The numbers"));
+  details.addEventListener("toggle", () => details.append(table(figure)), { once: true });
+  return details;
+}
+
+function table({ table, title }: Figure): HTMLElement {
   const shown = (cell: string | number | null) => (typeof cell === "number" ? written(cell) : (cell ?? ""));
   return el(
     "div",

@@ -1,4 +1,4 @@
-import { generators } from "nestwalk";
+import { generators } from "virtual:choices";
 import { byId, el } from "../dom.js";
 import { field, textOf } from "./fields.js";
 

@@ -1,11 +1,5 @@
-import {
-  defaultPreset,
-  type PageSize,
-  presets,
-  type TechniqueName,
-  techniqueNames,
-  traceFormats,
-} from "nestwalk";
+import { traceFormats } from "virtual:choices";
+import { defaultPreset, type PageSize, presets, type TechniqueName, techniqueNames } from "nestwalk";
 import { byId, el } from "../dom.js";
 import { type Guest, guests } from "../gallery.js";
 import { openingOf, type Request } from "../request.js";
