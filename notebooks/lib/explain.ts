@@ -1,14 +1,16 @@
-import { type ConfigRequest, type Explanation, resolveConfig } from "nestwalk";
+import { type Explanation, requestedMachines } from "nestwalk";
 import type { Explain, TraceFile } from "../../page/src/engine/messages.js";
 import { explain as inWorker } from "../../page/src/engine/pool.js";
+import type { Request } from "./replay.js";
 
 export { accessText } from "../../page/src/walks/text.js";
 
-/** What `explainTrace` of nestwalk gives for the machine, computed in a Web Worker. */
+/** What `explainTrace` of nestwalk gives for the first machine that is asked for, computed in a Web Worker. */
 export function explain(
   trace: TraceFile,
-  machine: ConfigRequest,
+  request: Request,
   options: Pick<Explain, "at" | "next" | "count">,
 ): Promise<Explanation[]> {
-  return inWorker({ trace, open: {}, machine: resolveConfig(machine), ...options });
+  const [machine] = requestedMachines(request);
+  return inWorker({ trace, open: {}, machine: machine!, ...options });
 }

@@ -1,8 +1,9 @@
 import type { Result } from "nestwalk";
 import { comparisonHeading, comparisonVerdicts } from "nestwalk/plot";
+import { command } from "./command.js";
 import { verdict } from "./verdict.js";
 
-/** What was replayed, what came out, and whether it can be believed. */
+/** What was replayed, what came out, whether it can be believed, and how the command line gives it. */
 export function heading(result: Result): HTMLElement {
   const box = document.createElement("div");
   const [title, ...lines] = comparisonHeading(result);
@@ -14,5 +15,6 @@ export function heading(result: Result): HTMLElement {
     line.textContent = text;
     box.append(line);
   }
+  box.append(command(result));
   return box;
 }

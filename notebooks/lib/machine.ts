@@ -1,10 +1,10 @@
-import { allKeys, type ConfigRequest, type TechniqueName, techniqueKeys } from "nestwalk";
+import { allKeys, type TechniqueName } from "nestwalk";
+import type { Request } from "./replay.js";
 
-/** A machine of a technique, with the paging-structure caches of the CPU or without any. */
-export function machineOf(technique: TechniqueName, caches: boolean): ConfigRequest {
-  const set = Object.entries(techniqueKeys(technique)).map(([key, value]) => `${key}=${value}`);
+/** Asks for a technique, with the paging-structure caches of the CPU or without any. */
+export function machineOf(technique: TechniqueName, caches: boolean): Request {
   const places = allKeys()
     .map(({ path }) => path)
     .filter((path) => /^psc\.\w+\.place$/.test(path));
-  return { set: caches ? set : [...set, ...places.map((path) => `${path}=none`)] };
+  return { techniques: [technique], set: caches ? [] : places.map((path) => `${path}=none`) };
 }

@@ -52,7 +52,7 @@ export function explainedWalkFigure(access: Explanation, options: ExplainedWalkO
     {
       id: `explained-walk${nth === 0 ? "" : `-${nth + 1}`}`,
       title: `${name}: ${kind} of ${va}, walked in ${counted(walk.references, "reference")} and ${counted(walk.cycles, "cycle")}`,
-      subtitle: `In each square: its turn, where the entry was found${narrow ? "" : ", cycles"}; or why it was not read. ${sayOutcome(walk.outcome)}`,
+      subtitle: `${access.walks.length > 1 ? `Walk ${nth + 1} of ${access.walks.length}. ` : ""}In each square: its turn, where the entry was found${narrow ? "" : ", cycles"}; or why it was not read. ${sayOutcome(walk.outcome)}`,
       alt: `Grid of one page walk, guest level by host level: ${sayOrder(grid, rows, columns, stepOf)}.`,
       table: {
         columns: ["turn", "guest level", "host level", "entry", "address", "value", "found in", "cycles"],
@@ -81,7 +81,7 @@ export function explainedWalkFigure(access: Explanation, options: ExplainedWalkO
           text: grid.map((cells) => cells.map((cell) => readText(cell, stepOf(cell), narrow))),
           customdata: grid.map((cells) => cells.map((cell) => hoverText(cell, stepOf(cell)))),
           texttemplate: "%{text}",
-          textfont: { size: narrow ? 10 : 12 },
+          textfont: { size: narrow ? 9 : 12 },
           zmin: 0,
           zmax: 1,
           showscale: false,
