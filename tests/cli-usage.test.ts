@@ -79,6 +79,14 @@ describe("a command line that cannot be used exits 2 with one sentence", () => {
     ],
     [["compare", trace, "--json"], "--json needs a value; see nestwalk compare --help"],
     [["compare", trace, "--cpu", "--quiet"], "--cpu needs a value; see nestwalk compare --help"],
+    [
+      ["trace", "cut", trace, "out.nwt", "--start", "-1"],
+      '--start needs a value; if that is "-1", write --start=-1',
+    ],
+    [
+      ["trace", "info", trace, "--columns", "-,hex"],
+      '--columns needs a value; if that is "-,hex", write --columns=-,hex',
+    ],
     [["compare", trace, "--quiet=yes"], '--quiet takes no value, but was given "yes"'],
     [["compare", trace, "--cpu", "zen2", "--cpu", "zen3"], "--cpu is given twice"],
     [["compare", trace, "--cpu", "zen22"], 'cpu "zen22" is not a preset; did you mean "zen2"?'],

@@ -67,6 +67,13 @@ describe("ChampSim", () => {
     expect(await message(many)).toBe(
       "TraceError: t is corrupt: the instruction at byte 128000 has ip 0; write the trace again, each record 64 bytes long",
     );
+    // Where a checksum shows that it was not written so, that is what is said.
+    const packed = gz(many);
+    expect(await message(packed)).toMatch(/has ip 0; write the trace again/);
+    packed[packed.length - 8]! ^= 1;
+    expect(await message(packed)).toMatch(
+      /^TraceError: t is corrupt: its gzip data is damaged near byte \d+ \(incorrect data check\); get the file again$/,
+    );
   });
 });
 

@@ -174,6 +174,18 @@ describe("execlog", () => {
     ]);
   });
 
+  it("says where it is cut, and is read as far as it is whole", async () => {
+    const lines = textFile('0, 0x401000, 0x55, "push rbp", store, 0x7fffe000', '0, 0x401001, 0xc3, "ret"');
+    const cut = lines.subarray(0, -6);
+    const end = `inside line 2; get the file again, or read it as far as it is whole (--allow-truncated)`;
+    expect(await message(cut)).toBe(`TraceError: t is truncated: it ends at byte ${cut.length}, ${end}`);
+    expect((await records(cut, { allowTruncated: true })).lines).toEqual([
+      "SWITCH 1 1",
+      "F 401000 1",
+      "W 7fffe000 8",
+    ]);
+  });
+
   it("takes only data, as guest-physical, in system mode", async () => {
     const { lines, recorded } = await records(
       textFile(
@@ -182,6 +194,7 @@ describe("execlog", () => {
       ),
     );
     expect([recorded.addresses, recorded.tables]).toEqual(["guest-physical", false]);
+    expect(recorded.missing).not.toContain("kernel accesses");
     expect(lines).toEqual(["SWITCH 1 1", "W 1234000 8", "R fee00030 8 device", "W 2000 8", "END 0 1 2"]);
   });
 });

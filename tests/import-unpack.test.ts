@@ -31,6 +31,8 @@ const tools: [tool: string, args: string[]][] = [
   ["bzip2", ["-c", "-9"]],
   ["zstd", ["-q", "-c"]],
   ["zstd", ["-q", "-c", "-19", "--no-check"]],
+  ["zstd", ["-q", "-c", "--fast=5"]],
+  ["zstd", ["-q", "-c", "--ultra", "-22", "--long=27"]],
 ];
 
 function packed(tool: string, args: string[], input: Uint8Array): Uint8Array {
@@ -162,7 +164,7 @@ describe.runIf(has("xz"))("one layer of compression", () => {
     new DataView(header.buffer).setUint32(8, zlibCrc32(header.subarray(0, 8)), true);
     file.set(header, 12);
     await expect(collect(drive("t", "xz", bytesInMemory("t", file), new XzUnpacker()))).rejects.toThrow(
-      "t is corrupt: its xz data is damaged near byte 12 (a dictionary of 4096 MiB; unpack it with xz -d); get the file again",
+      "t is packed by xz with a dictionary of 4096 MiB, at byte 12, which is not known here; unpack it with xz -d",
     );
     // Many small blocks that unpack to much more are given one at a time.
     const zeros = packed("xz", ["-c"], new Uint8Array(1 << 24));
@@ -172,12 +174,55 @@ describe.runIf(has("xz"))("one layer of compression", () => {
     expect(most).toBeLessThanOrEqual(1 << 17);
   });
 
-  it("never works for minutes on blocks that hold nothing", async () => {
-    // A window of 32 MiB and 5000 empty blocks.
-    const blocks = Array.from({ length: 5000 }, () => [0, 0, 0]).flat();
-    const file = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0, 15 << 3, ...blocks, 1, 0, 0);
-    await expect(unpack("t", file)).rejects.toThrow(
-      /^t is corrupt: its zstd data is damaged near byte \d+ \(blocks far smaller than their window; unpack it with zstd -d\); get the file again$/,
+  it("says what else unpacks a filter that is not known", async () => {
+    await expect(unpack("t", packed("xz", ["-c", "--delta=dist=4", "--lzma2"], sample(100)))).rejects.toThrow(
+      "t is packed by xz with a filter other than LZMA2, at byte 12, which is not known here; unpack it with xz -d",
     );
+  });
+});
+
+describe("a zstd file", () => {
+  const frame = (...bytes: number[]) => Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0, 15 << 3, ...bytes);
+  const eight = [8 << 3, 0, 0, ...new TextEncoder().encode("abcdefgh")];
+  /** The last block: no literals, sequences whose codes are all the same, and their bits. */
+  const sequences = (count: number[], match: number, bits: number[]) => {
+    const body = [0, ...count, 0x54, 0, 0, match, ...bits];
+    return [((body.length << 3) | 5) & 255, body.length >> 5, 0, ...body];
+  };
+  const outcome = (file: Uint8Array) =>
+    unpack("t", file).then(
+      ({ length }) => length,
+      (error) => error.message,
+    );
+  const damage = (at: number, why: string) =>
+    `t is corrupt: its zstd data is damaged near byte ${at} (${why}); get the file again`;
+
+  it("costs no more work than its blocks may hold", async () => {
+    // Code 52 is a match of 65,539 bytes and what 16 bits add.
+    expect(await outcome(frame(...eight, ...sequences([1], 52, [0, 0, 1])))).toBe(8 + 65_539);
+    expect(await outcome(frame(...eight, ...sequences([2], 52, [0, 0, 0, 0, 1])))).toBe(
+      damage(17, "a block that holds too much"),
+    );
+    // 98,047 sequences without a bit for them.
+    expect(await outcome(frame(...eight, ...sequences([255, 255, 255], 52, [1])))).toBe(
+      damage(17, "a bit stream that ends early"),
+    );
+    // 5,000 empty blocks in a window of 32 MiB.
+    expect(await outcome(frame(...Array.from({ length: 5000 }, () => [0, 0, 0]).flat(), 1, 0, 0))).toBe(0);
+  });
+
+  it("is read to the bit, without a checksum", async () => {
+    expect(await outcome(frame(...eight, ...sequences([1], 52, [0, 0, 0, 1])))).toBe(
+      damage(17, "sequences of another length"),
+    );
+    expect(await outcome(frame(...eight, ...sequences([1], 52, [0, 0, 0])))).toBe(
+      damage(17, "a bit stream without an end"),
+    );
+    expect(await outcome(frame(...sequences([1], 0, [1])))).toBe(damage(6, "a match before the content"));
+    const sized = (size: number) =>
+      Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0x20, size, (4 << 3) | 1, 0, 0, 1, 2, 3, 4);
+    expect(await outcome(sized(4))).toBe(4);
+    for (const size of [3, 5])
+      expect(await outcome(sized(size))).toBe(damage(6, "a frame of another length than it says"));
   });
 });

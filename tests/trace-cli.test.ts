@@ -46,7 +46,7 @@ describe("trace info", () => {
       row("switches"),
     ]).toEqual([
       "memory accesses of programs recorded by valgrind lackey, without the kernel",
-      "lackey, version 1",
+      "lackey",
       "52,509: 45,009 fetches, 3,000 reads, 4,500 writes",
       "virtual, without page tables: a stand-in for the kernel must make them",
       row("touches"),
@@ -144,6 +144,25 @@ describe("trace cut, merge and stat", () => {
   });
 });
 
+it("no trace is written over the one that is read", async () => {
+  const file = at("kept.lackey", textFile("I  00001000,4"));
+  const before = readFileSync(file);
+  for (const args of [
+    ["trace", "convert", file, file],
+    ["trace", "cut", file, join(dir, ".", "kept.lackey"), "--end", "1"],
+    ["trace", "merge", file, loop, file],
+    ["compare", file, "--json", file],
+    ["run", file, "--csv", file],
+  ]) {
+    const { code, stderr } = await nestwalk(args);
+    expect([code, stderr]).toEqual([
+      2,
+      `nestwalk: ${file} is the trace that is read, and would be lost; name another file for the output\n`,
+    ]);
+  }
+  expect(readFileSync(file).equals(before)).toBe(true);
+});
+
 describe("trace convert", () => {
   it("writes what other tools read, compressed where the name says so", async () => {
     const drm = at("loop.trace.gz");
@@ -200,6 +219,30 @@ describe("trace convert", () => {
       [
         at("t.tar.gz", gz(tar)),
         "holds, inside gzip, a tar archive, not a trace; unpack it with tar -x; nestwalk trace formats lists what can be read",
+      ],
+      [
+        at("t.lzma", Uint8Array.from([0x5d, 0, 0, 0x80, 0, ...new Uint8Array(8).fill(255), 0, 1, 2])),
+        "is lzma-compressed data, not a trace; unpack it with xz -d --format=lzma; nestwalk trace formats",
+      ],
+      [
+        at("t.lz", "LZIP\x01"),
+        "is lzip-compressed data, not a trace; unpack it with lzip -d; nestwalk trace formats",
+      ],
+      [
+        at(
+          "raw.gz",
+          gz(
+            Uint8Array.from(
+              [
+                [3, 0xc0],
+                [9, 0x40],
+                [9, 0x60],
+                [8, 0],
+              ].flatMap(([n, kind]) => [n!, 0, 0, 0, 0, 0, 0, kind!]),
+            ),
+          ),
+        ),
+        "holds, inside gzip, what a program under drmemtrace writes before it is made a trace, not a trace; make one of its folder with DynamoRIO's drraw2trace -indir FOLDER;",
       ],
       [
         at("twice.gz", gz(gz(lackey))),

@@ -123,8 +123,16 @@ describe("merge", () => {
     );
     const large = await openTrace(bytesInMemory("b", program(0x2000, 5)), { pageSizes: "2m" });
     expect(() => mergeTraces([one, large])).toThrow(
-      "a and b differ in pageSizes; import them with the same options to merge them",
+      "a and b differ in the sizes or places of their pages; give both the same with --page-sizes or --v2p",
     );
+    const physical = await openTrace(bytesInMemory("c", program(0x2000, 5)), { addresses: "physical" });
+    for (const pair of [
+      [one, physical],
+      [physical, one],
+    ])
+      expect(() => mergeTraces(pair)).toThrow(
+        "c holds physical addresses, and a virtual ones; merge traces of one kind",
+      );
   });
 });
 

@@ -33,6 +33,10 @@ export function parseArguments(command: string, args: readonly string[], options
     if (spec.type === "string") {
       const lacking = token.value === undefined || token.value === "";
       const swallowed = !token.inlineValue && token.value?.startsWith("-") && token.value !== "-";
+      if (swallowed && /^-[^-a-z]/i.test(token.value!))
+        throw new UsageError(
+          `${token.rawName} needs a value; if that is "${brief(token.value!)}", write ${token.rawName}=${brief(token.value!)}`,
+        );
       if (lacking || swallowed)
         throw new UsageError(`${token.rawName} needs a value; see nestwalk ${command} --help`);
     }

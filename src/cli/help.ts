@@ -18,14 +18,18 @@ interface Paragraph {
 /** Lines that belong together are joined and broken anew: prose, and what stands beside an option or a command. */
 export function reflowed(help: string, width: number): string[] {
   const paragraphs: Paragraph[] = [];
+  // How the command is called, up to the first empty line, is a line each.
+  let usage = true;
   for (const line of help.trimEnd().split("\n")) {
+    if (line === "") usage = false;
     const indent = /^ */.exec(line)![0].length;
     const last = paragraphs.at(-1);
-    const begins = /^ +(-|nestwalk |[\w.]+ {2,})/.test(line);
+    const begins = usage || /^( +(-|nestwalk |[\w.]+ {2,})|- )/.test(line);
     if (last && last.text !== "" && line !== "" && !begins && indent === last.hang) {
       last.text += ` ${line.trim()}`;
     } else {
-      const beside = /^ +\S.*? {2,}(?=\S)/.exec(line) ?? /^ +-\S+ --\S+ [A-Z]+ (?=\S)/.exec(line);
+      const beside =
+        /^- /.exec(line) ?? /^ +\S.*? {2,}(?=\S)/.exec(line) ?? /^ +-\S+ --\S+ [A-Z]+ (?=\S)/.exec(line);
       paragraphs.push({ text: line, hang: beside ? beside[0].length : indent });
     }
   }

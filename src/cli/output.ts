@@ -1,5 +1,6 @@
+import { stat } from "node:fs/promises";
 import { checkWritable, writeFileAtomic } from "../node/files.js";
-import { FailureError, type Io } from "./io.js";
+import { FailureError, type Io, UsageError } from "./io.js";
 
 /** Result as JSON, the same bytes for the same result. */
 export function jsonText(value: unknown): string {
@@ -15,6 +16,19 @@ export async function writeJson(io: Io, to: string, value: unknown): Promise<voi
 /** Throws FailureError for a file that cannot be written, before the work that it is to hold. */
 export async function mustBeWritable(path: string): Promise<void> {
   await checkWritable(path).catch((error) => Promise.reject(unwritable(path, error)));
+}
+
+/** Throws UsageError for a file that is to be read and written. */
+export async function mustNotBeInput(output: string, inputs: readonly string[]): Promise<void> {
+  const there = await stat(output).catch(() => undefined);
+  if (!there?.isFile()) return;
+  for (const input of inputs) {
+    const read = await stat(input).catch(() => undefined);
+    if (read?.dev === there.dev && read.ino === there.ino)
+      throw new UsageError(
+        `${output} is the trace that is read, and would be lost; name another file for the output`,
+      );
+  }
 }
 
 /** Writes a file whole or not at all. Throws FailureError in a sentence. */

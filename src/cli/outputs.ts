@@ -5,7 +5,7 @@ import type { ReportSweep } from "../plot/index.js";
 import type { Result } from "../result.js";
 import type { OptionSpecs, Parsed } from "./arguments.js";
 import { FailureError, type Io, stopIfInterrupted, UsageError } from "./io.js";
-import { mustBeWritable, writeFile, writeJson } from "./output.js";
+import { mustBeWritable, mustNotBeInput, writeFile, writeJson } from "./output.js";
 
 /** Where a result goes besides the table. */
 
@@ -66,11 +66,13 @@ export function takesStdout(outputs: Outputs): boolean {
   return TEXTS.some((kind) => outputs[kind] === "-");
 }
 
-/** Throws, before the work that they are to hold, for outputs that cannot be written. */
-export async function checkOutputs(outputs: Outputs): Promise<void> {
+/** Throws, before the work that they are to hold, for outputs that cannot be written, or would replace the trace. */
+export async function checkOutputs(outputs: Outputs, trace: string): Promise<void> {
   for (const kind of ["json", "csv", "parquet", "html"] as const) {
     const path = outputs[kind];
-    if (path !== undefined && path !== "-") await mustBeWritable(path);
+    if (path === undefined || path === "-") continue;
+    await mustNotBeInput(path, [trace]);
+    await mustBeWritable(path);
   }
   if (outputs.png === undefined) return;
   const there = await stat(outputs.png).catch(() => undefined);

@@ -83,7 +83,7 @@ export async function replayCommand(
   const { configs, warmup, intervals, asked } = tasks[0]!;
   const outputs = outputsOf(parsed);
   const quiet = parsed.values.quiet === true;
-  await checkOutputs(outputs);
+  await checkOutputs(outputs, TRACE);
 
   const trace = await openInput(TRACE, parsed);
   const progress = startProgress(io, configs.length, quiet);
@@ -119,7 +119,7 @@ async function varied(command: ReplayCommand, trace: string, parsed: Parsed, io:
   const outputs = outputsOf(parsed);
   const quiet = parsed.values.quiet === true;
   const request = await requestOf(command, parsed);
-  const sweep = await varySweep({ trace, request, parsed, quiet, io }, () => checkOutputs(outputs));
+  const sweep = await varySweep({ trace, request, parsed, quiet, io }, () => checkOutputs(outputs, trace));
   await writeOutputs(io, outputs, sweep);
   if (!quiet && !takesStdout(outputs)) {
     const lines = varyTable(sweep, mayColour(io, io.stdout) ? ansi : plain, io.stdout.columns);

@@ -52,6 +52,7 @@ export async function checkCommand(args: readonly string[], io: Io): Promise<num
 function sentence(report: CheckReport): string {
   const { events, accesses, translated, withoutTruth, stale, untranslated } = report;
   const whole = `${counted(events, "event")}, ${counted(accesses, "access", "accesses")}`;
+  if (accesses === 0) return `${whole}, so nothing to translate`;
   if (untranslated === accesses) return `${whole}; it has no page tables to translate them by`;
   const truth =
     withoutTruth === 0

@@ -8,7 +8,7 @@ import { mergeTraces, QUANTUM } from "../trace/tools/merge.js";
 import { traceText } from "../trace/tools/text.js";
 import { type Parsed, positional } from "./arguments.js";
 import { type Io, interruptible, UsageError } from "./io.js";
-import { writeFile } from "./output.js";
+import { mustNotBeInput, writeFile } from "./output.js";
 import { startProgress } from "./progress.js";
 import { fractionOf } from "./trace-info.js";
 import { count, inputOptionsHelp, openInput, traceArguments, warnTruncated } from "./trace-input.js";
@@ -66,6 +66,7 @@ export async function convertCommand(args: readonly string[], io: Io): Promise<n
   const parsed = traceArguments("convert", args, io, convertHelp, OUTPUT);
   if (!parsed) return 0;
   const { IN, OUT } = positional("trace convert", parsed.positionals, "IN", "OUT");
+  await mustNotBeInput(OUT, [IN]);
   return write(await openInput(IN, parsed), OUT, parsed, io);
 }
 
@@ -84,6 +85,7 @@ export async function cutCommand(args: readonly string[], io: Io): Promise<numbe
     throw new UsageError("trace cut needs --start, --end or both; see nestwalk trace cut --help");
   if (to !== undefined && to <= from) throw new UsageError(`--end ${to} does not lie after --start ${from}`);
   const unit = parsed.values.events ? "events" : "accesses";
+  await mustNotBeInput(OUT, [IN]);
   const trace = await openInput(IN, parsed);
   return write(cutTrace(trace, { from, ...(to === undefined ? {} : { to }), unit }), OUT, parsed, io);
 }
@@ -95,6 +97,7 @@ export async function mergeCommand(args: readonly string[], io: Io): Promise<num
   if (OUT === undefined || inputs.length < 2)
     throw new UsageError("trace merge needs OUT and two traces or more: nestwalk trace merge OUT IN IN...");
   const quantum = count(parsed, "quantum", 1) ?? QUANTUM;
+  await mustNotBeInput(OUT, inputs);
   const traces: TraceSource[] = [];
   for (const path of inputs) traces.push(await openInput(path, parsed));
   return write(mergeTraces(traces, quantum), OUT, parsed, io);

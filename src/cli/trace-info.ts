@@ -71,7 +71,7 @@ function infoLines(trace: TraceSource, sha256: string, facts: TraceFacts): strin
   const tables = recorded.tables !== false;
   const rows: [string, string][] = [
     ["what", what(trace)],
-    ["format", `${trace.format}, version ${header.version}`],
+    ["format", header.version === undefined ? trace.format : `${trace.format}, version ${header.version}`],
     ["sha256", sha256],
     ["events", grouped(facts.events)],
     [

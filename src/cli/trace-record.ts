@@ -20,7 +20,7 @@ import { mustBeWritable, writeFile } from "./output.js";
 import { duration, startProgress } from "./progress.js";
 import { count } from "./trace-input.js";
 
-const ACCESSES = 5_000_000;
+const ACCESSES = 20_000_000;
 const TIMEOUT = 600;
 const DEFAULT_OUTPUT = "trace.nwt";
 
@@ -36,7 +36,8 @@ With --user, records one program of this machine without the kernel; compare the
 kernel. Needs apt-get install qemu-user gcc libc6-dev, or valgrind.
 
   -o, --output FILE    the trace to write (default ${DEFAULT_OUTPUT})
-  --accesses N         end after N fetches, reads and writes (default 5M; --user: no end)
+  --accesses N         end after N fetches, reads and writes, if the commands have not ended
+                       before (default 20M; --user: no end)
   -q, --quiet          no progress
 
 Of a guest
@@ -121,7 +122,8 @@ export async function recordCommand(args: readonly string[], io: Io): Promise<nu
   try {
     recording = await begin({ env: io.env, signal: stop.signal, work, say: phases.say });
     phases.end();
-    await keep(recording, output, commandOf(parsed), parsed, io);
+    const limit = user ? undefined : accessesOf(parsed);
+    await keep(recording, output, { command: commandOf(parsed, limit), limit }, parsed, io);
     return 0;
   } finally {
     phases.end();
@@ -137,12 +139,11 @@ export async function recordCommand(args: readonly string[], io: Io): Promise<nu
 async function keep(
   recording: Recording,
   output: string,
-  command: string,
+  { command, limit }: { command: string; limit: number | undefined },
   parsed: Parsed,
   io: Io,
 ): Promise<void> {
   const { trace } = recording;
-  const limit = parsed.values.user ? undefined : (count(parsed, "accesses", 1) ?? ACCESSES);
   const progress = startProgress(io, 1, parsed.values.quiet === true);
   let totals: TraceTotals | undefined;
   try {
@@ -164,7 +165,9 @@ async function keep(
       `${printable(output)}: ${counted(accesses, "access", "accesses")} in ${counted(bytes, "byte")}\n`,
     );
     if (limit !== undefined && accesses >= limit)
-      io.stderr.write(`nestwalk: the commands had not ended by then; --accesses makes the window longer\n`);
+      io.stderr.write(
+        `nestwalk: the commands had not ended after ${counted(limit, "access", "accesses")}; --accesses 1G records further\n`,
+      );
   } finally {
     progress.end();
   }
@@ -207,7 +210,7 @@ function guestOf(parsed: Parsed): (context: RecordContext) => Promise<Recording>
     commands: commandsOf(parsed.positionals),
     prepare: text("prepare") ?? "",
     programs: (text("programs") ?? "").split(/[\s,]+/).filter((name) => name !== ""),
-    accesses: count(parsed, "accesses", 1) ?? ACCESSES,
+    accesses: accessesOf(parsed),
     ramMiB: mebibytes(text("memory")),
     cpu: cpu ?? `max,la57=${fiveLevel ? "on" : "off"},erms=off`,
     kernelArguments: [
@@ -223,6 +226,10 @@ function guestOf(parsed: Parsed): (context: RecordContext) => Promise<Recording>
     timeout: count(parsed, "timeout", 1) ?? TIMEOUT,
   };
   return (context) => recordGuest(options, context);
+}
+
+function accessesOf(parsed: Parsed): number {
+  return count(parsed, "accesses", 1) ?? ACCESSES;
 }
 
 const LEAST_MIB = 128;
@@ -249,9 +256,10 @@ function quoted(words: readonly string[]): string {
     .join(" ");
 }
 
-/** The command line that records it again. */
-function commandOf({ values, positionals }: Parsed): string {
+/** The command line that records it again; a limit that was not asked for is in it. */
+function commandOf({ values, positionals }: Parsed, limit: number | undefined): string {
   const words = ["nestwalk", "trace", "record"];
+  if (values.accesses === undefined && limit !== undefined) words.push("--accesses", String(limit));
   for (const [name, value] of Object.entries(values)) {
     if (["output", "quiet", "timeout"].includes(name)) continue;
     words.push(`--${name}`, ...(value === true ? [] : [String(value)]));

@@ -14,11 +14,15 @@ import {
  * several gzip members, and what follows a zip member, and names no offset.
  */
 
-/** Compressed bytes that make no sense. `offset` counts from the first byte given to the decoder. */
+/**
+ * Compressed bytes that make no sense, or that use what is not known here: `advice` then says what unpacks them. `offset`
+ * counts from the first byte given to the decoder.
+ */
 export class InflateError extends Error {
   constructor(
     message: string,
     readonly offset: number,
+    readonly advice?: string,
   ) {
     super(message);
   }

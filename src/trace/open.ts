@@ -7,6 +7,7 @@ import { quoted } from "./importers/lines.js";
 import { pageSizesOf } from "./importers/pages.js";
 import { importers, type Likeness, PROBE_BYTES, recognise } from "./importers/table.js";
 import { TraceInput } from "./input.js";
+import { knownOther } from "./known-others.js";
 import { HEAD_BODY_MAX, NWT_MAGIC } from "./nwt.js";
 import { NwtSource } from "./nwt-reader.js";
 import { PGREC1_MAGIC, Pgrec1Source } from "./pgrec1.js";
@@ -53,6 +54,11 @@ async function open(input: TraceInput, options: OpenOptions): Promise<TraceSourc
   // The header of a printed trace is a line, and may be long.
   if (startsWith(head, ascii(TEXT_MAGIC))) head = await input.peek(HEAD_BODY_MAX + 256);
   const { from, columns } = options;
+  if (columns !== undefined && from !== undefined && from !== "plain")
+    throw new TraceError(
+      `${input.name} is to be read as ${from}, and columns are those of plain text; leave out ${optionName("from", from)} or ${optionName("columns")}`,
+      { kind: "unsupported" },
+    );
   if (from === undefined && columns === undefined) {
     if (startsWith(head, NWT_MAGIC)) return NwtSource.open(input, options);
     if (startsWith(head, ascii(PGREC1_MAGIC))) return Pgrec1Source.open(input, options);
@@ -121,7 +127,7 @@ function notForeign(input: TraceInput, head: Uint8Array): void {
       `${name} is compressed twice: inside ${wrapper.name} it holds ${again.name} data; unpack it once with ${wrapper.command}`,
       { kind: "unrecognised", offset: 0 },
     );
-  const look = LOOKS.find(({ at, magic }) => startsWith(head.subarray(at), magic));
+  const look = knownOther(head);
   if (!look) return;
   const within = wrapper ? `holds, inside ${wrapper.name},` : "is";
   throw new TraceError(
@@ -170,17 +176,6 @@ async function unrecognised(input: TraceInput, head: Uint8Array): Promise<TraceE
     `${accepted()}; text in columns of its own is read with ${optionName("columns")}, such as ${optionName("columns", "hex,kind,size")}`,
   );
 }
-
-const LOOKS: readonly { at: number; magic: Uint8Array; what: string; advice?: string }[] = [
-  { at: 0, magic: Uint8Array.of(0x7f, 0x45, 0x4c, 0x46), what: "an ELF program" },
-  { at: 0, magic: Uint8Array.of(0, 0x61, 0x73, 0x6d), what: "a WebAssembly module" },
-  { at: 0, magic: ascii("\x04\x22\x4d\x18"), what: "lz4-compressed data", advice: "unpack it with lz4 -d" },
-  { at: 0, magic: ascii("7z\xbc\xaf\x27\x1c"), what: "a 7z archive", advice: "unpack it with 7z x" },
-  { at: 257, magic: ascii("ustar"), what: "a tar archive", advice: "unpack it with tar -x" },
-  { at: 0, magic: ascii("PGREC"), what: "a PGREC recording of another version" },
-  { at: 0, magic: ascii("%PDF"), what: "a PDF document" },
-  { at: 0, magic: ascii("\x89PNG"), what: "a PNG image" },
-];
 
 function ascii(text: string): Uint8Array {
   return Uint8Array.from(text, (c) => c.charCodeAt(0));

@@ -44,8 +44,8 @@ export interface TraceTotals {
 }
 
 export interface TraceHeader {
-  /** Format version. */
-  version: number;
+  /** Of the format, where its files have one. */
+  version?: number | undefined;
   fetch: FetchMode;
   recorded: Recorded;
   /** Known in advance only where the file can be read at its end. */

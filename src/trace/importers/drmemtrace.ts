@@ -260,6 +260,7 @@ export const drmemtrace: Importer = {
     if (pageBytes !== undefined && ![4096, 2 << 20, 1 << 30].includes(pageBytes))
       notes.push(`recorded with pages of ${pageBytes} bytes, replayed with pages of 4096`);
     return {
+      version: words[1]!,
       recorded: withoutTables("DynamoRIO drmemtrace", "virtual", {
         pageSizes,
         notes: [...new Set(notes)],

@@ -1,4 +1,5 @@
 import { optionName } from "../../request/option-names.js";
+import type { ByteReader } from "../bytes.js";
 import type { RecordEncoder } from "../encode.js";
 import { TraceError } from "../error.js";
 import type { TraceInput } from "../input.js";
@@ -8,6 +9,18 @@ import { RecordOut } from "./out.js";
 
 /** Content given to a decoder at a time. */
 const STEP = 1 << 18;
+
+/** Most content that is read on after a record that makes no sense. */
+const READ_ON = 1 << 25;
+
+/** Throws what is wrong with the compressed data around the content, if its checks show it soon. */
+async function damageAfter(content: ByteReader): Promise<undefined> {
+  for (let left = READ_ON; left > 0; ) {
+    const { length } = await content.takeSome();
+    if (length === 0) return;
+    left -= length;
+  }
+}
 
 /** A foreign trace, read as a record stream. */
 export class ImportedSource implements TraceSource {
@@ -22,7 +35,8 @@ export class ImportedSource implements TraceSource {
     private readonly options: OpenOptions,
   ) {
     this.name = input.name;
-    this.header = { version: 1, fetch: source.fetch ?? "insn", recorded: source.recorded };
+    const { version, fetch = "insn", recorded } = source;
+    this.header = { version, fetch, recorded };
   }
 
   /** Slices that end at record boundaries. */
@@ -48,6 +62,8 @@ export class ImportedSource implements TraceSource {
       } catch (error) {
         failure = error;
       }
+      if (failure instanceof TraceError && failure.kind === "corrupt" && this.input.wrapper)
+        failure = (await damageAfter(pass.content).catch((damage) => damage)) ?? failure;
       if (failure === undefined) out.end();
       if (out.length > 0) yield out.take();
       if (failure instanceof TraceError) {

@@ -32,6 +32,8 @@ export interface Importer {
 
 export interface Import {
   recorded: Recorded;
+  /** Of the format, where its files say one. */
+  version?: number;
   /** "insn" unless said. */
   fetch?: FetchMode;
   /** Starts a pass over the content. */
@@ -47,8 +49,9 @@ export interface Decoder {
   readonly encoder?: RecordEncoder;
 }
 
-/** What every recording made in user space lacks. */
-export const USER_MISSING = ["kernel accesses", "page tables", "control registers", "true translations"];
+/** What every recording of addresses alone lacks; in user space the kernel's part, too. */
+const MISSING = ["page tables", "control registers", "true translations"];
+export const USER_MISSING = ["kernel accesses", ...MISSING];
 
 /** What a trace without page tables says of itself. */
 export function withoutTables(recorder: string, addresses: Addresses, more: Recorded = {}): Recorded {
@@ -58,6 +61,6 @@ export function withoutTables(recorder: string, addresses: Addresses, more: Reco
     tables: false,
     addresses,
     pageSizes: more.pageSizes ?? "4k",
-    missing: [...USER_MISSING, ...(more.missing ?? [])],
+    missing: [...(addresses === "virtual" ? USER_MISSING : MISSING), ...(more.missing ?? [])],
   };
 }

@@ -1,3 +1,4 @@
+import { optionName } from "../../request/option-names.js";
 import { TraceError } from "../error.js";
 import type { Decoder } from "./importer.js";
 
@@ -45,9 +46,24 @@ export class LineDecoder implements Decoder {
   }
 
   end(): void {
-    if (this.#held !== "") this.#line(this.#held);
+    if (this.#held !== "") this.#last(this.#held);
     this.#held = "";
     this.finish();
+  }
+
+  /** A line without an end that makes no sense has been cut. */
+  #last(text: string): void {
+    try {
+      this.#line(text);
+    } catch (error) {
+      if (!(error instanceof TraceError) || error.kind !== "corrupt") throw error;
+      const end = this.offset + text.length;
+      this.finish();
+      throw new TraceError(
+        `${this.name} is truncated: it ends at byte ${end}, inside line ${this.number}; get the file again, or read it as far as it is whole (${optionName("allow-truncated")})`,
+        { kind: "truncated", offset: end },
+      );
+    }
   }
 
   #line(text: string): void {

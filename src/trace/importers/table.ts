@@ -46,9 +46,12 @@ export function recognise(head: Uint8Array, whole: boolean): Likeness {
     .filter((row) => row.sure > 0)
     .sort((a, b) => b.sure - a.sure);
   const best = sure.filter((row) => row.sure > sure[0]!.sure - MARGIN).map((row) => row.importer);
-  return best.length > 0 ? { importers: best, head } : mostly(head, whole);
+  if (best.length > 0) return { importers: best, head };
+  // A last line without its end may have been cut.
+  return whole && head.at(-1) !== NEWLINE ? recognise(head, false) : mostly(head, whole);
 }
 
+const NEWLINE = 10;
 const PARTS = 8;
 
 /** The format of most of a text's parts, so that reading it can name the line that is none. */

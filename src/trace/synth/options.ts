@@ -149,6 +149,8 @@ function partsOf(name: string): { generator: Generator; texts: Record<string, st
         `"${option}" in ${name} is no option${near ? `; did you mean ${near}?` : ` of ${called}`}`,
       );
     }
+    if (Object.hasOwn(texts, option))
+      throw new ConfigError(`"${option}" stands twice in ${name}; leave one out`);
     texts[option] = pair.slice(equals + 1);
   }
   return { generator, texts };

@@ -1,3 +1,4 @@
+import { optionName } from "../../request/option-names.js";
 import { toHex } from "../bytes.js";
 import { RecordEncoder } from "../encode.js";
 import { TraceError } from "../error.js";
@@ -25,12 +26,18 @@ export function mergeTraces(traces: readonly TraceSource[], quantum = QUANTUM): 
         `${name} is a recording of a whole guest, with a kernel and page tables of its own, and cannot run beside others; merge traces of user-space programs`,
         { kind: "unsupported" },
       );
-    for (const key of ["addresses", "pageSizes", "placement"] as const)
-      if (JSON.stringify(recorded[key]) !== JSON.stringify(first.header.recorded[key]))
-        throw new TraceError(
-          `${first.name} and ${name} differ in ${key}; import them with the same options to merge them`,
-          { kind: "unsupported" },
-        );
+    const other = first.header.recorded;
+    if (recorded.addresses !== other.addresses)
+      throw new TraceError(
+        `${recorded.addresses === "virtual" ? first.name : name} holds physical addresses, and ${recorded.addresses === "virtual" ? name : first.name} virtual ones; merge traces of one kind`,
+        { kind: "unsupported" },
+      );
+    const pages = ({ pageSizes = "4k", placement }: Recorded) => JSON.stringify([pageSizes, placement]);
+    if (pages(recorded) !== pages(other))
+      throw new TraceError(
+        `${first.name} and ${name} differ in the sizes or places of their pages; give both the same with ${optionName("page-sizes")} or ${optionName("v2p")}`,
+        { kind: "unsupported" },
+      );
   }
   const { recorded: base } = first.header;
   const recorded: Recorded = {

@@ -84,7 +84,8 @@ export class Bzip2Unpacker implements Unpacker {
     }
     if (high !== 0x314159 || low !== 0x265359) throw new InflateError("no block header", bits.offset);
     const crc = (bits.take(16) << 16) | bits.take(16);
-    if (bits.take(1) === 1) throw new InflateError("a randomised block; unpack it with bunzip2", bits.offset);
+    if (bits.take(1) === 1)
+      throw new InflateError("a randomised block", bits.offset, "unpack it with bunzip2");
     const start = bits.take(24);
     const length = this.#symbols(bits);
     if (start >= length) throw new InflateError("block origin", bits.offset);

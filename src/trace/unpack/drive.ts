@@ -40,8 +40,13 @@ export async function* drive(
     try {
       yield* unpacker.push(part, last);
     } catch (error) {
-      if (error instanceof InflateError) throw corruptPacked(name, format, error.offset, error.message);
-      throw error;
+      if (!(error instanceof InflateError)) throw error;
+      const { offset, message, advice } = error;
+      if (advice === undefined) throw corruptPacked(name, format, offset, message);
+      throw new TraceError(
+        `${name} is packed by ${format} with ${message}, at byte ${offset}, which is not known here; ${advice}`,
+        { kind: "unsupported", offset },
+      );
     }
   }
   for await (const slice of packed) {

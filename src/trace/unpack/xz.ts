@@ -92,12 +92,17 @@ export class XzUnpacker implements Unpacker {
     let at = 2;
     for (const bit of [0x40, 0x80]) if (flags & bit) at = this.#number(header, at, start).next;
     const dictionary = header[at + 2];
-    if ((flags & 0x3f) !== 0 || header[at] !== 0x21 || header[at + 1] !== 1 || dictionary === undefined)
-      this.#fail("a filter other than LZMA2; unpack it with xz -d", start);
-    if (dictionary > 40) this.#fail("dictionary size", start);
+    if ((flags & 0x3f) !== 0 || header[at] !== 0x21)
+      throw new InflateError("a filter other than LZMA2", start, "unpack it with xz -d");
+    if (header[at + 1] !== 1 || dictionary === undefined || dictionary > 40)
+      this.#fail("dictionary size", start);
     const bytes = dictionary === 40 ? 0xffff_ffff : (2 | (dictionary & 1)) * 2 ** ((dictionary >> 1) + 11);
     if (bytes > DICTIONARY_MAX)
-      this.#fail(`a dictionary of ${Math.round(bytes / (1 << 20))} MiB; unpack it with xz -d`, start);
+      throw new InflateError(
+        `a dictionary of ${Math.round(bytes / (1 << 20))} MiB`,
+        start,
+        "unpack it with xz -d",
+      );
     const lzma = new LzmaDecoder(bytes);
     const check = contentCheck(this.#check);
     const body = held.offset;

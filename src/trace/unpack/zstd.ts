@@ -1,38 +1,30 @@
-import { Decompress } from "fzstd";
 import xxhash, { type XXHash, type XXHashAPI } from "xxhash-wasm";
-import { concatBytes } from "../bytes.js";
 import { InflateError } from "../inflate.js";
 import { Held, type Unpacker } from "./drive.js";
+import { BlockDamage, PADDING } from "./entropy.js";
+import { BLOCK_MAX, ZstdFrame } from "./zstd-block.js";
 
 export const ZSTD_MAGIC = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd);
 
-/** Levels up to 21 of `zstd` need no more. */
-const WINDOW_MAX = 32 << 20;
-/**
- * The decoder moves its whole window at each block. Bytes moved for each that comes out, beyond a first gigabyte: a file
- * that needs more would take minutes for nothing.
- */
-const MOVES_MAX = 1024;
-const FREE_MOVES = 2 ** 30;
-const BLOCK_MAX = 1 << 17;
+/** Largest window taken: that of `zstd --long`. Ultra levels use less. */
+const WINDOW_MAX = 128 << 20;
 
 /**
- * Zstandard (RFC 8878). The frames and blocks are found here, so that each block is given to the decoder whole and its
- * memory is known; the blocks themselves are fzstd's work, and the content checksum, which it leaves out, that of
- * xxhash-wasm.
+ * Zstandard (RFC 8878), without dictionaries; the content checksum is the work of xxhash-wasm.
+ *
+ * Done here, as no library for browsers does it well enough: fzstd runs on for minutes in a damaged block, reads past the
+ * ends of its bit streams without a word, moves its whole window at every block and leaves out the checksum; those of the
+ * reference code in WebAssembly unpack a file as a whole.
  */
 export class ZstdUnpacker implements Unpacker {
   between = false;
   readonly #held = new Held();
   readonly #ready: Uint8Array[] = [];
-  #frame: Decompress | undefined;
-  /** Bytes of the frame that the decoder has not been given. */
-  #lead: Uint8Array | undefined;
+  #frame: ZstdFrame | undefined;
+  /** Bytes of content that the frame has yet to give, where it says how many it holds. */
+  #promised: number | undefined;
   /** Of the frame's content so far, where the frame has a checksum. */
   #checksum: XXHash<bigint> | undefined;
-  #windowBytes = 0;
-  #moved = 0;
-  #made = 0;
   /** Bytes left of a skippable frame. */
   #skip = 0;
 
@@ -98,7 +90,7 @@ export class ZstdUnpacker implements Unpacker {
     const dictionary = [0, 1, 2, 4][flags & 3]!;
     const size = flags >> 6 ? 1 << (flags >> 6) : single;
     if (flags & 8) throw new InflateError("reserved header bit", offset);
-    if (dictionary) throw new InflateError("needs a dictionary; unpack it with zstd -D", offset);
+    if (dictionary) throw new InflateError("a dictionary", offset, "unpack it with zstd -D");
     return 6 - single + dictionary + size;
   }
 
@@ -108,40 +100,25 @@ export class ZstdUnpacker implements Unpacker {
     const length = this.#headerBytes();
     const header = held.take(length).slice();
     const flags = header[4]!;
-    const checksum = flags & 4 ? this.hashes.create64() : undefined;
-    this.#checksum = checksum;
-    if ((flags >> 5) & 1) {
-      let size = 0;
-      for (let i = length - 1; i >= 5; i--) size = size * 256 + header[i]!;
-      this.#window(size + (flags >> 6 === 1 ? 256 : 0), offset);
-    } else {
-      const base = 2 ** (10 + (header[5]! >> 3));
-      this.#window(base + (base / 8) * (header[5]! & 7), offset);
-    }
-    const frame = new Decompress((bytes) => {
-      this.#made += bytes.length;
-      if (bytes.length === 0) return;
-      checksum?.update(bytes);
-      this.#ready.push(bytes.slice());
-    });
-    this.#frame = frame;
-    // Its checksum is taken here, not there.
-    header[4]! &= ~4;
-    this.#lead = header;
+    this.#checksum = flags & 4 ? this.hashes.create64() : undefined;
+    const single = ((flags >> 5) & 1) === 1;
+    const sizeBytes = flags >> 6 ? 1 << (flags >> 6) : single ? 1 : 0;
+    let size = flags >> 6 === 1 ? 256 : 0;
+    for (let i = 0; i < sizeBytes; i++) size += header[length - sizeBytes + i]! * 2 ** (8 * i);
+    this.#promised = sizeBytes > 0 ? size : undefined;
+    const base = 2 ** (10 + (header[5]! >> 3));
+    const window = single ? size : base + (base / 8) * (header[5]! & 7);
+    if (window > WINDOW_MAX)
+      throw new InflateError(
+        `a window of ${Math.ceil(window / (1 << 20))} MiB`,
+        offset,
+        "unpack it with zstd -d --long=31",
+      );
+    this.#frame = new ZstdFrame(window);
     return true;
   }
 
-  #window(bytes: number, offset: number): void {
-    this.#windowBytes = bytes;
-    this.#moved += bytes;
-    if (bytes > WINDOW_MAX)
-      throw new InflateError(
-        `a window of ${Math.ceil(bytes / (1 << 20))} MiB; unpack it with zstd -d --long=31`,
-        offset,
-      );
-  }
-
-  #block(frame: Decompress): boolean {
+  #block(frame: ZstdFrame): boolean {
     const held = this.#held;
     if (held.length < 3) return false;
     const { bytes, at, offset } = held;
@@ -151,29 +128,34 @@ export class ZstdUnpacker implements Unpacker {
     if (type === 3 || size > BLOCK_MAX) throw new InflateError("impossible block", offset);
     const length = 3 + (type === 1 ? 1 : size);
     if (held.length < length) return false;
-    const block = held.take(length);
-    const lead = this.#lead;
-    this.#lead = undefined;
+    const block = held.take(length).subarray(3);
+    const content = this.#content(frame, type, size, block, offset);
+    if (this.#promised !== undefined) this.#promised -= content.length;
     const last = (head & 1) === 1;
-    const given = lead ? concatBytes(lead, block) : block.slice();
-    // fzstd looks at a frame when it has 18 bytes of it, or all.
-    if (lead && given.length < 18 && !last) {
-      this.#lead = given;
-      return true;
-    }
-    this.#moved += this.#windowBytes;
-    if (this.#moved > FREE_MOVES + MOVES_MAX * this.#made)
-      throw new InflateError("blocks far smaller than their window; unpack it with zstd -d", offset);
-    try {
-      frame.push(given, last && given.length < 18);
-    } catch (error) {
-      throw new InflateError(error instanceof Error ? error.message : "impossible data", offset);
+    if (last ? (this.#promised ?? 0) !== 0 : (this.#promised ?? 0) < 0)
+      throw new InflateError("a frame of another length than it says", offset);
+    if (content.length > 0) {
+      this.#checksum?.update(content);
+      this.#ready.push(content);
     }
     if (last) {
       this.#frame = undefined;
       this.between = !this.#checksum;
     }
     return true;
+  }
+
+  #content(frame: ZstdFrame, type: number, size: number, block: Uint8Array, offset: number): Uint8Array {
+    if (type === 0) return frame.raw(block);
+    if (type === 1) return frame.repeated(block[0]!, size);
+    const padded = new Uint8Array(size + 2 * PADDING);
+    padded.set(block, PADDING);
+    try {
+      return frame.compressed(padded, PADDING, PADDING + size);
+    } catch (error) {
+      if (error instanceof BlockDamage) throw new InflateError(error.message, offset);
+      throw error;
+    }
   }
 
   /** The low half of the content's XXH64. */
