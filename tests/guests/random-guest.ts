@@ -51,8 +51,6 @@ export interface GuestOptions {
   widest?: number;
   globals?: boolean;
   drops?: boolean;
-  /** Writes of the supervisor to user pages with CR0.WP = 0 and protection keys. */
-  keysWithoutWp?: boolean;
 }
 
 export function randomGuest(seed: number, mode: GuestMode, options: GuestOptions = {}): Guest {
@@ -67,7 +65,6 @@ export function randomGuest(seed: number, mode: GuestMode, options: GuestOptions
   const useGlobals = options.globals ?? r.chance(0.6);
   const useHost = options.hostEvents ?? r.chance(0.4);
   const useDevices = options.devices ?? r.chance(0.4);
-  const keysWithoutWp = options.keysWithoutWp ?? true;
   const useDrops = options.drops ?? r.chance(0.5);
   const widest = options.widest ?? Math.min(Number(process.env.NESTWALK_WIDEST ?? 64), r.pick([8, 8, 64]));
   const regs: Registers = {
@@ -423,15 +420,6 @@ export function randomGuest(seed: number, mode: GuestMode, options: GuestOptions
         log.push(`fault ${kind} ${hex(outcome.cr2)} code ${code}`);
         return true;
       }
-      /* Not modelled under shadow paging, whose hardware always has CR0.WP: a key that forbids writes. */
-      if (
-        kind === "write" &&
-        !keysWithoutWp &&
-        outcome.rights.user &&
-        regs.cr4 & CR4.PKE &&
-        !(regs.cr0 & CR0.WP)
-      )
-        return false;
       gpas.push(outcome.gpa);
     }
     if (kind === "fetch" && gpas.some((g) => g >> 12n >= DEVICE_FRAME)) return false;
