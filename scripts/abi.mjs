@@ -208,7 +208,7 @@ const FUNCTIONS = [
   ["embedLoad", ["reg"], "u32"],
   ["embedAc", ["on"], "void"],
   ["embedCodeLong", ["yes"], "void"],
-  ["embedSetPat", [], "void"],
+  ["embedSetPat", ["of_host"], "u32"],
   ["embedSetState", [], "void"],
   ["embedGetState", [], "void"],
   ["embedInvlpg", [], "void"],

@@ -40,6 +40,20 @@ describe("the model's hypervisor and loads of registers", () => {
     expect(exitsOf(mmu)).toEqual({ write_cr4: 1, write_cr0: 1, ept_violation: 3 });
   });
 
+  it("a reserved bit in a PDPTE is a #GP under shadow paging too, whatever register's load meets it", () => {
+    const mmu = paeGuest("shadow", 0x2003n);
+    mmu.setCr4(PAE);
+    mmu.setCr3(0x1000);
+    expect(mmu.setCr0(PG_PE)).toBe(Status.generalProtection);
+    expect(mmu.state().cr0 & 0x8000_0000n).toBe(0n);
+    mmu.setCr3(0x1800);
+    expect(mmu.setCr0(PG_PE)).toBe(Status.ok);
+    expect(mmu.setCr3(0x1000)).toBe(Status.generalProtection);
+    expect(mmu.state().cr3).toBe(0x1800n);
+    expect([mmu.setCr4(0), mmu.setCr3(0x1000), mmu.setCr4(PAE)]).toEqual([0, 0, Status.generalProtection]);
+    expect(mmu.state().cr4).toBe(0n);
+  });
+
   it.each(["native", "ept"] as const)(
     "a reserved bit in a PDPTE is a #GP in %s, and no exit of the load",
     (technique) => {

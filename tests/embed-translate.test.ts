@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Access, createMmu, Kind, MemoryType, Right, Status } from "../src/embed/index.js";
-import { A, CR4, D, G, Guest, MIB, P, RW, US, XD } from "./embed/guest.js";
+import { A, CR4, D, G, Guest, MIB, P, PS, RW, US, XD } from "./embed/guest.js";
 
 const VA = 0x7f12_3456_7000n;
 const USER_ALL = Right.userRead | Right.userFetch | Right.read | Right.fetch | Right.implicitRead;
@@ -194,6 +194,86 @@ it("memory types come from PAT, and from the kind of memory", () => {
   expect(type(VA + 0x4000n)).toBe(MemoryType.writeCombining);
 });
 
+describe("the memory type in two dimensions", () => {
+  const [PWT, PCD, PAT] = [8n, 16n, 0x80n];
+  const { uncacheable, writeCombining, writeThrough, writeBack } = MemoryType;
+  /** A guest with a page of each of `guest` types, whose second stage maps them with `second`'s bits. */
+  const types = (technique: "ept" | "npt", guest: readonly bigint[], second: bigint) => {
+    const g = new Guest({ technique });
+    const root = g.table();
+    const flags = P | RW | A | D;
+    for (const [i, bits] of guest.entries()) g.map(root, VA + 4096n * BigInt(i), 0x5000, flags | bits);
+    const host = g.table();
+    const table = technique === "ept" ? 7n : P | RW | US;
+    const leaf = (table | (technique === "ept" ? 6n << 3n : 0n)) & 0xfffn;
+    const [pdpt, pd, pt] = [g.table(), g.table(), g.table()];
+    g.write(host, BigInt(pdpt) | table);
+    g.write(pdpt, BigInt(pd) | table);
+    for (let i = 1; i < 8; ++i) g.write(pd + 8 * i, BigInt(i << 21) | leaf | PS);
+    g.write(pd, BigInt(pt) | table);
+    for (let i = 0; i < 512; ++i) g.write(pt + 8 * i, BigInt(i << 12) | leaf);
+    g.write(pt + 8 * 5, 0x5000n | table | second);
+    if (technique === "ept") expect(g.mmu.setEptp(BigInt(host) | 0x1en)).toBe(Status.ok);
+    else expect(g.mmu.setNcr3(host)).toBe(Status.ok);
+    g.start(root);
+    return (prepare: (mmu: Guest["mmu"]) => void = () => {}) => {
+      prepare(g.mmu);
+      g.mmu.flush();
+      return guest.map((_, i) => {
+        expect(g.go(VA + 4096n * BigInt(i), Access.read)).toBe(Status.ok);
+        return g.mmu.memoryType;
+      });
+    };
+  };
+  const guest = [0n, PWT, PCD, PCD | PWT];
+
+  it("is EPT's with the guest's, or EPT's alone", () => {
+    expect(types("ept", guest, 6n << 3n)()).toEqual([writeBack, writeThrough, uncacheable, uncacheable]);
+    expect(types("ept", guest, 0n)()).toEqual([uncacheable, uncacheable, uncacheable, uncacheable]);
+    expect(types("ept", guest, (4n << 3n) | (1n << 6n))()).toEqual(Array(4).fill(writeThrough));
+  });
+
+  it("is the guest's where NPT says write-back, else what both allow", () => {
+    const plain = [writeBack, writeThrough, uncacheable, uncacheable];
+    expect(types("npt", guest, 0n)()).toEqual(plain);
+    expect(types("npt", guest, PWT)()).toEqual([writeThrough, writeThrough, uncacheable, uncacheable]);
+    expect(types("npt", guest, PCD | PWT)()).toEqual(Array(4).fill(uncacheable));
+    /* UC- in both gives way to nothing here, as the MTRRs say write-back. */
+    expect(types("npt", guest, PAT)()).toEqual(plain);
+  });
+
+  it("follows both PATs, each by its own instruction", () => {
+    const g = new Guest({ technique: "npt" });
+    const pat = 0x0007_0406_0007_0401n;
+    expect([g.mmu.setPat(pat), g.mmu.setHostPat(pat)]).toEqual([Status.ok, Status.ok]);
+    for (const reserved of [2n, 3n, 8n, 0x86n, 2n << 56n])
+      expect([g.mmu.setPat(reserved), g.mmu.setHostPat(reserved)]).toEqual([
+        Status.generalProtection,
+        Status.generalProtection,
+      ]);
+    const both = types("npt", [0n, PWT], 0n);
+    expect(both()).toEqual([writeBack, writeThrough]);
+    expect(both((mmu) => mmu.setPat(pat))).toEqual([writeCombining, writeThrough]);
+    expect(both((mmu) => mmu.setHostPat(pat))).toEqual([writeCombining, uncacheable]);
+    expect(both((mmu) => mmu.setPat(0x0007_0406_0007_0406n))).toEqual([writeCombining, uncacheable]);
+    expect(() => new Guest().mmu.setHostPat(pat)).toThrow(
+      /^setHostPat is for a host that is the hypervisor of npt/,
+    );
+  });
+
+  it.each(["ept", "npt", "shadow"] as const)(
+    "is write-back for plain RAM under the model's %s",
+    (technique) => {
+      const g = new Guest({ technique, hypervisor: "model" });
+      const root = g.table();
+      g.map(root, VA, 0x5000);
+      g.start(root);
+      expect(g.go(VA, Access.read | Access.user)).toBe(Status.ok);
+      expect(g.mmu.memoryType).toBe(writeBack);
+    },
+  );
+});
+
 it("host functions serve tables outside of RAM, with the reason, and may refuse an exchange", () => {
   const far = new Map<number, bigint>();
   const asked: string[] = [];
@@ -254,7 +334,7 @@ it("options that make no sense are refused in a sentence", () => {
   expect(refused({ ram: { base: 0, size: 17 * 65536 } })).toMatch(
     /ends at byte 1114112 of the memory, which has 1048576/,
   );
-  expect(refused({ ram: { size: 100 } })).toMatch(/size 100; it must be a multiple of 4096/);
+  expect(refused({ ram: { size: 100 } })).toMatch(/^ram.size is 100; it must be a multiple of 4096 bytes$/);
   expect(
     refused({
       ram: [

@@ -13,6 +13,13 @@ import { fault, Outcome } from "../x86/fault";
 import { modeOf } from "../x86/rights";
 import { Cell, cell, put } from "./block";
 
+/** Kind of a host's access; a host that asks for one that is none has failed. */
+export function checkedKind(access: u32): u32 {
+  const kind = access & KIND;
+  if (kind > FETCH) abort("an access is a read, a write or a fetch: bits 0 and 1 are both set");
+  return kind;
+}
+
 /** The CPU's own accesses are made at any privilege level, an instruction's at its own. */
 export function followCpl(access: u32): void {
   if ((access & IMPLICIT) === 0) setCpl(access & USER ? 3 : 0);

@@ -56,7 +56,7 @@ export function embedOffset(): u32 {
 
 /**
  * Memory type of the translation just answered (SDM 3A 12.12, 3C 29.3.7.2). Without EPT the MTRRs are taken to say
- * write-back for RAM and ROM, uncacheable for the rest. Under NPT it is the guest's part alone.
+ * write-back for RAM and ROM, uncacheable for the rest.
  */
 export function embedMemoryType(): u32 {
   if ((registers.cr0 & CR0_CD) !== 0) return MemoryType.uncacheable;

@@ -13,6 +13,7 @@ import { eptrta, hardwareControls, retag, setVirtualTags, vpid } from "../mmu/ta
 import { Parameter, parameter } from "../parameters";
 import * as machine from "../technique/technique";
 import * as effects from "../vcpu/effects";
+import { CR0_PDPTES, CR4_PDPTES } from "../vcpu/effects";
 import {
   legalCr0,
   legalCr3,
@@ -22,11 +23,13 @@ import {
   legalInvept,
   legalInvpcid,
   legalInvvpid,
+  legalVpid,
   translatable,
 } from "../vcpu/legality";
-import { isLongMode, linearAddress, registers } from "../vcpu/registers";
+import { legalPdptes } from "../vcpu/pdptes";
+import { cr3, isLongMode, linearAddress, registers } from "../vcpu/registers";
 import { configureSecond, host, setEptAccessedDirty } from "../walk/second";
-import { CR3_PCID, EFER_LMA } from "../x86/control";
+import { CR0_PG, CR3_PCID, CR4_PAE, EFER_LMA, EFER_LME } from "../x86/control";
 import { FRAME } from "../x86/entries";
 import { fault, Outcome } from "../x86/fault";
 import { eptFormat } from "../x86/format";
@@ -92,10 +95,20 @@ export function embedLoaded(register: Register): void {
   else embedLoad(register);
 }
 
-/** Under shadow paging no load of PDPTEs fails; elsewhere the machine's own hypervisor, if it has one, lets it go on. */
+/**
+ * Under shadow paging the hypervisor reads the PDPTEs that a load would take into registers, and refuses what the CPU would
+ * (KVM: `load_pdptrs`); elsewhere the CPU loads them, and the machine's own hypervisor, if it has one, lets it go on.
+ */
+function refusesPdptes(cr0: u64, cr4: u64, root: u64): bool {
+  const paging = (cr0 & CR0_PG) !== 0 && (cr4 & CR4_PAE) !== 0;
+  return paging && (registers.efer & EFER_LME) === 0 && !legalPdptes(root & 0xffff_ffe0);
+}
+
 function loadCr0(value: u64): Outcome {
   const changed = registers.cr0 ^ value;
   if (machine.technique === machine.SHADOW) {
+    if ((changed & CR0_PDPTES) !== 0 && refusesPdptes(value, registers.cr4, cr3))
+      return Outcome.generalProtection;
     machine.loadCr0(value);
     return Outcome.ok;
   }
@@ -107,6 +120,7 @@ function loadCr0(value: u64): Outcome {
 
 function loadCr3(value: u64): Outcome {
   if (machine.technique === machine.SHADOW) {
+    if (refusesPdptes(registers.cr0, registers.cr4, value)) return Outcome.generalProtection;
     machine.loadCr3(value);
     return Outcome.ok;
   }
@@ -118,6 +132,8 @@ function loadCr3(value: u64): Outcome {
 function loadCr4(value: u64): Outcome {
   const changed = registers.cr4 ^ value;
   if (machine.technique === machine.SHADOW) {
+    if ((changed & CR4_PDPTES) !== 0 && refusesPdptes(registers.cr0, value, cr3))
+      return Outcome.generalProtection;
     machine.loadCr4(value);
     return Outcome.ok;
   }
@@ -191,13 +207,14 @@ export function embedTlbControl(control: u32): void {
 }
 
 /**
- * VM entry with the EPTP in cell 11 and the VPID in cell 14: VMfail where the EPTP is not valid. Without VPIDs an entry
+ * VM entry with the EPTP in cell 11 and the VPID in cell 14: VMfail where one of them is not valid. Without VPIDs an entry
  * (like an exit) drops what is tagged VPID 0. SDM 3C 27.2.1.1, 29.4.3.1.
  */
 export function embedEnter(): Outcome {
   forgetFlushed();
   const eptp = cell(Cell.secondRoot);
-  if (!legalEptp(eptp)) return Outcome.vmFail;
+  if (!legalEptp(eptp) || (parameter(Parameter.vpid) !== 0 && !legalVpid(cell(Cell.vpid))))
+    return Outcome.vmFail;
   const accessedDirty = (eptp & 0x40) !== 0;
   eptFormat(
     host.format,

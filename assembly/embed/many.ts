@@ -26,7 +26,10 @@ let records: usize = 0;
 
 /** Where the records are: room for `embedManyMost` of them. */
 export function embedManyAddress(): usize {
-  if (records === 0) records = heap.alloc(<usize>MOST * RECORD_BYTES);
+  if (records === 0) {
+    records = heap.alloc(<usize>MOST * RECORD_BYTES);
+    memory.fill(records, 0, <usize>MOST * RECORD_BYTES);
+  }
   return records;
 }
 export function embedManyMost(): u32 {
@@ -35,6 +38,7 @@ export function embedManyMost(): u32 {
 
 /** Makes the translations of records `first` up to `end`; returns the first that was not answered by ok, or `end`. */
 export function embedMany(first: u32, end: u32): u32 {
+  embedManyAddress();
   for (let i = first; i < min(end, MOST); ++i) {
     const at = records + <usize>i * RECORD_BYTES;
     const outcome = embedTranslate(

@@ -10,7 +10,7 @@ import { setPat } from "../mmu/memory-type";
 import { eptrta, hardwareControls, retag, setVirtualTags, vpid } from "../mmu/tags";
 import { Parameter, parameter } from "../parameters";
 import * as machine from "../technique/technique";
-import { setCodeSegmentLong } from "../vcpu/legality";
+import { legalPat, setCodeSegmentLong } from "../vcpu/legality";
 import {
   cr3,
   guest,
@@ -25,6 +25,7 @@ import { setVeArea } from "../vcpu/virtualization-exception";
 import { SECOND_NESTED } from "../walk/dimension";
 import { host, pmlIndexNow, resetPml } from "../walk/second";
 import { FRAME } from "../x86/entries";
+import { Outcome } from "../x86/fault";
 import { Cell, cell, put } from "./block";
 
 /** The machine's state as its host sets it: registers, tags and memory. */
@@ -52,9 +53,14 @@ export function embedRange(at: usize, kind: PageKind): bool {
   return addRange(cell(Cell.address), cell(Cell.value), at, kind);
 }
 
-/** IA32_PAT: cell 13. What is cached keeps the type that it has (SDM 3A 12.12.4). */
-export function embedSetPat(): void {
-  setPat(cell(Cell.value));
+/**
+ * WRMSR of IA32_PAT, the guest's or (of NPT) the host's: cell 13. What is cached keeps the type that it has (SDM 3A
+ * 12.12.4).
+ */
+export function embedSetPat(ofHost: bool): Outcome {
+  if (!legalPat(cell(Cell.value))) return Outcome.generalProtection;
+  setPat(cell(Cell.value), ofHost);
+  return Outcome.ok;
 }
 
 /** CS.L: whether code runs in 64-bit mode while EFER.LMA is set. */

@@ -48,7 +48,7 @@ import { sizeShift } from "../x86/entries";
 import { fault, Outcome } from "../x86/fault";
 import { isCanonical } from "../x86/format";
 import { modeOf } from "../x86/rights";
-import { followCpl } from "./access";
+import { checkedKind, followCpl } from "./access";
 import { Cell, cell, put } from "./block";
 
 /**
@@ -137,8 +137,7 @@ function catchUp(): void {
 
 /** Exported so that it stays out of the way of a hit. */
 export function translateSlow(va: u64, access: u32): Outcome {
-  const kind = access & KIND;
-  if (kind > FETCH) unreachable();
+  const kind = checkedKind(access);
   const n = made + ((<usize>access) << 3);
   store<u64>(n, load<u64>(n) + 1);
   forgetFlushed();
@@ -188,8 +187,7 @@ function refused(outcome: Outcome): Outcome {
  */
 export function embedProbe(low: u32, high: u32, access: u32): Outcome {
   const va = linearAddress(<u64>low | ((<u64>high) << 32));
-  const kind = access & KIND;
-  if (kind > FETCH) unreachable();
+  const kind = checkedKind(access);
   const mode = modeOf(access, registers.ac);
   if (!isCanonical(va, guest.format)) return refused(Outcome.generalProtection);
   const second = kind === FETCH ? l2ForFetch() : l2;

@@ -1,10 +1,10 @@
+import { checkedKind } from "../embed/access";
 import { holdFeed } from "../mmu/feed";
 import { forgetHints } from "../mmu/hints";
 import { invalidateEverything } from "../mmu/invalidation";
 import { accessSlow } from "../replay/access";
 import { leaveExits, leavesExits } from "../technique/technique";
 import { linearAddress, registers } from "../vcpu/registers";
-import { KIND } from "../x86/access";
 import { modeOf } from "../x86/rights";
 import { startLog, stopLog } from "./log";
 import { restoreMachine, saveMachine } from "./snapshot";
@@ -28,6 +28,7 @@ export function explainEnd(): void {
  * in. The machine is the same afterwards. `cold`: as if the TLBs, the paging-structure caches and the nested TLB were empty.
  */
 export function explainProbe(vaLow: u32, vaHigh: u32, access: u32, cold: bool): void {
+  const kind = checkedKind(access);
   const left = leavesExits();
   captureState();
   saveMachine();
@@ -35,7 +36,7 @@ export function explainProbe(vaLow: u32, vaHigh: u32, access: u32, cold: bool): 
   holdFeed(true);
   if (cold) invalidateEverything();
   startLog(false);
-  accessSlow(linearAddress(<u64>vaLow | ((<u64>vaHigh) << 32)), access & KIND, modeOf(access, registers.ac));
+  accessSlow(linearAddress(<u64>vaLow | ((<u64>vaHigh) << 32)), kind, modeOf(access, registers.ac));
   stopLog();
   holdFeed(false);
   leaveExits(left);

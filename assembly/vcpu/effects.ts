@@ -34,8 +34,8 @@ import { cr3, currentPcid, guest, registers, rootOf, selectMode, setCr3Value } f
  */
 
 /** Bits of CR0 and CR4 whose change loads the PDPTEs. SDM 3A 4.4.1. */
-const CR0_PDPTES: u64 = CR0_CD | CR0_NW | CR0_PG;
-const CR4_PDPTES: u64 = CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP;
+export const CR0_PDPTES: u64 = CR0_CD | CR0_NW | CR0_PG;
+export const CR4_PDPTES: u64 = CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP;
 
 export function loadCr0(value: u64, recorded: bool): Outcome {
   const before = registers.cr0;

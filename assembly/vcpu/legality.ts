@@ -104,6 +104,20 @@ export function legalInvept(type: u64, eptp: u64, high: u64): bool {
   return high === 0 && (type === 2 || legalEptp(eptp));
 }
 
+/** SDM 3C 27.2.1.1: a VPID has 16 bits, and 0 is the host's own. */
+export function legalVpid(vpid: u64): bool {
+  return vpid !== 0 && vpid >> 16 === 0;
+}
+
+/** SDM 3A 12.12.2: a reserved type in a field of IA32_PAT is a #GP. */
+export function legalPat(value: u64): bool {
+  for (let i: u64 = 0; i < 64; i += 8) {
+    const type = (value >> i) & 0xff;
+    if (type > 7 || type === 2 || type === 3) return false;
+  }
+  return true;
+}
+
 /** SDM 3C 25.6.11: memory type UC or WB, a walk of 4 levels (5 where the CPU has them), the rest zero. */
 export function legalEptp(eptp: u64): bool {
   const type = eptp & 7;

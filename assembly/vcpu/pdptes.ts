@@ -10,6 +10,17 @@ import { Outcome } from "../x86/fault";
 import { pdpteReserved } from "../x86/format";
 import { guest } from "./registers";
 
+/** Whether a load of the PDPTEs at guest-physical `address` is not a #GP. SDM 3A 4.4.1. */
+export function legalPdptes(address: u64): bool {
+  const reserved = pdpteReserved(parameter(Parameter.guestAddressBits));
+  if (isDefined(HOSTED)) setReason(Reason.pdpte | 3);
+  for (let i: u64 = 0; i < 4; ++i) {
+    const entry = read64(hostAddressOf(address + (i << 3)));
+    if ((entry & PRESENT) !== 0 && (entry & reserved) !== 0) return false;
+  }
+  return true;
+}
+
 const loaded = new StaticArray<u64>(4);
 
 /**

@@ -6,7 +6,7 @@ import { write64 } from "../memory/physical";
 import { hosted } from "../memory/ranges";
 import { Reason, setReason } from "../memory/reason";
 import { tagOf } from "../mmu/array";
-import { eptTypeBits, MemoryType } from "../mmu/memory-type";
+import { eptTypeBits, MemoryType, patType } from "../mmu/memory-type";
 import { countEviction, nestedTlb } from "../mmu/psc";
 import {
   sizeClass,
@@ -72,7 +72,7 @@ export let secondAddress: u64 = 0;
 export let secondRights: u64 = 0;
 export let secondDirty: bool = false;
 export let secondSize: u32 = 0;
-/** Its memory type, for a host that embeds the core: as `eptTypeBits`. */
+/** Its memory type, for a host that embeds the core: as `eptTypeBits`, or by the host's PAT. */
 export let secondType: u32 = MemoryType.writeBack;
 
 /** What the stage-1 part of the access knows, for exit qualifications (SDM 3C table 28-7). */
@@ -200,7 +200,9 @@ export function translateSecond(gpa: u64, need: u32, level: u32): Outcome {
   fillPsc(host, gpa);
   secondAddress = host.result;
   secondSize = host.level - 1;
-  if (hosted && host.format.kind === KIND_EPT) secondType = eptTypeBits(host.leaf);
+  if (hosted)
+    secondType =
+      host.format.kind === KIND_EPT ? eptTypeBits(host.leaf) : patType(host.leaf, host.level, true);
   if (cached) {
     const page = gpa >> sizeShift(secondSize);
     const data =

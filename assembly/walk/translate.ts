@@ -2,7 +2,7 @@ import { Counter, count } from "../counters";
 import { noteFirstStage, recording } from "../explain/log";
 import { noteRefusal } from "../explain/walk-notes";
 import { hosted } from "../memory/ranges";
-import { combineTypes, patType } from "../mmu/memory-type";
+import { combinePats, combineTypes, patType } from "../mmu/memory-type";
 import {
   TLB_D,
   TLB_FRAME,
@@ -32,7 +32,7 @@ import {
   PF_USER,
   PF_WRITE,
 } from "../x86/fault";
-import { Format, isCanonical } from "../x86/format";
+import { Format, isCanonical, KIND_EPT } from "../x86/format";
 import { Refusal } from "../x86/refusal";
 import {
   keyRefuses,
@@ -47,6 +47,7 @@ import { Dimension, SECOND_NESTED } from "./dimension";
 import {
   executable,
   forbidsFlags,
+  host,
   NEED_EXECUTE,
   NEED_READ,
   NEED_WRITE,
@@ -240,6 +241,12 @@ export function translate(d: Dimension, controls: Controls, address: u64, access
 /** A walk whose entry changes before its flag is set starts over; a host may go on changing it. */
 const MOST_RACES: i32 = 16;
 
+/** The guest's type with the second stage's. SDM 3C 29.3.7.2; APM 2 15.25.8. */
+function combinedType(its: u32): u32 {
+  if (host.format.kind !== KIND_EPT) return combinePats(secondType, its);
+  return secondType & 8 ? secondType & 7 : combineTypes(secondType, its);
+}
+
 function translateOnce(d: Dimension, controls: Controls, address: u64, access: u32): Outcome {
   const first = translateFirst(d, controls, address, access);
   if (first !== Outcome.ok) return first;
@@ -261,7 +268,7 @@ function translateOnce(d: Dimension, controls: Controls, address: u64, access: u
     if (sizeShift(secondSize) < sizeShift(size)) size = secondSize;
     execute = execute && executable(secondRights);
     dirty = dirty && secondDirty;
-    if (hosted) type = secondType & 8 ? secondType & 7 : combineTypes(secondType, type);
+    if (hosted) type = combinedType(type);
     data |= (secondRights & EPT_WRITE ? TLB_W2 : 0) | (secondRights & EPT_READ ? TLB_R2 : 0);
   } else {
     data |= TLB_W2 | TLB_R2;

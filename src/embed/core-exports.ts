@@ -24,7 +24,7 @@ export interface EmbedCore extends CoreExports {
   embedLoad(register: number): number;
   embedAc(on: boolean): void;
   embedCodeLong(yes: boolean): void;
-  embedSetPat(): void;
+  embedSetPat(ofHost: boolean): number;
   embedSetState(): void;
   embedGetState(): void;
   embedSetVirtualization(): void;

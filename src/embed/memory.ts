@@ -28,24 +28,30 @@ const HYPERVISOR_HEAP = 24 << 20;
 
 const hex = (n: number) => `0x${n.toString(16)}`;
 
-function rangesOf(ram: MmuOptions["ram"]): Required<MemoryRange>[] {
-  const given = Array.isArray(ram)
-    ? ram
-    : [{ address: 0, base: 0, ...(ram as { base?: number; size: number }) }];
+/** The ranges that `ram` describes. Throws ConfigError. */
+export function rangesOf(ram: MmuOptions["ram"]): Required<MemoryRange>[] {
+  const one = !Array.isArray(ram);
+  const given = one ? [{ address: 0, base: 0, ...(ram as { base?: number; size: number }) }] : ram;
   if (given.length > MOST_RANGES)
     throw new ConfigError(`ram has ${given.length} ranges; join some, as there may be ${MOST_RANGES}`);
-  const ranges = given.map((range: MemoryRange) => ({ kind: "ram" as const, ...range }));
-  for (const { address, base, size, kind } of ranges) {
-    const named = `the range of ram at ${hex(address)}`;
-    for (const [name, n] of [["address", address] as const, ["size", size] as const])
-      if (!Number.isSafeInteger(n) || n < 0 || n % PAGE !== 0)
-        throw new ConfigError(`${named} has the ${name} ${n}; it must be a multiple of ${PAGE}`);
-    if (!Number.isSafeInteger(base) || base < 0 || base % 8 !== 0)
-      throw new ConfigError(`${named} begins at byte ${base} of the memory; it must be a multiple of 8`);
-    if (size === 0 || address + size > MOST_ADDRESS)
-      throw new ConfigError(`${named} has ${size} bytes; it must have some, below 2^52`);
+  const ranges = given.map((range: MemoryRange) => ({ ...range, kind: range.kind ?? ("ram" as const) }));
+  for (const [i, { address, base, size, kind }] of ranges.entries()) {
+    const named = one ? "ram" : `ram[${i}]`;
+    for (const [name, n, unit] of [
+      ["address", address, PAGE],
+      ["base", base, 8],
+      ["size", size, PAGE],
+    ] as const)
+      if (!Number.isSafeInteger(n) || n < 0 || n % unit !== 0)
+        throw new ConfigError(
+          `${named}.${name} is ${n}; it must be a multiple of ${unit} bytes`,
+          `${named}.${name}`,
+        );
+    if (size === 0) throw new ConfigError(`${named}.size is 0; it must have some bytes`, `${named}.size`);
+    if (address + size > MOST_ADDRESS)
+      throw new ConfigError(`${named} ends at ${hex(address + size)}, beyond 2^52`, named);
     if (kind !== "ram" && kind !== "rom")
-      throw new ConfigError(`${named} is "${String(kind)}"; it must be ram or rom`);
+      throw new ConfigError(`${named}.kind is "${String(kind)}"; it must be ram or rom`, `${named}.kind`);
   }
   const sorted = [...ranges].sort((a, b) => a.address - b.address);
   for (const [i, range] of sorted.entries()) {

@@ -1,4 +1,5 @@
 import { ConfigError, lower, type MachineConfig } from "../config/index.js";
+import { suggestion } from "../config/nearest.js";
 import { Core } from "../core.js";
 import { readExplanation } from "../explain/read.js";
 import type { Explanation } from "../explain/types.js";
@@ -7,6 +8,7 @@ import { Counter, counters, exitReasons } from "../generated/declarations.js";
 import { placeCore } from "../instantiate.js";
 import { Machine } from "../machine.js";
 import type { MachineResult } from "../result.js";
+import { checkInteger, checkKeys } from "./check-options.js";
 import type { EmbedCore } from "./core-exports.js";
 import { FeedReader } from "./feed.js";
 import { place } from "./memory.js";
@@ -68,6 +70,7 @@ export class Mmu {
   #words: Uint32Array;
   readonly #feed: FeedReader | undefined;
   readonly #recorder: Recorder | undefined;
+  readonly #model: boolean;
   #codeLong = true;
 
   /** Throws ConfigError for options that make no sense. */
@@ -75,6 +78,7 @@ export class Mmu {
     const { config, model } = configOf(options);
     const placement = place(options, model);
     this.config = config;
+    this.#model = model;
     this.memory = placement.memory;
     this.#ranges = placement.ranges;
     this.#linear = placement.linear;
@@ -315,6 +319,8 @@ export class Mmu {
   translateBatch(first: number, end: number): number {
     if (this.#recorder !== undefined)
       throw new ConfigError("a recorder must see each store: translate one by one while recording");
+    checkInteger(end, "the end of the batch", 0, this.batchMost);
+    checkInteger(first, "the first of the batch", 0, end);
     return this.#after(this.exports.embedMany(first, end));
   }
 
@@ -384,9 +390,17 @@ export class Mmu {
     return this.#load(Register.pkrs, value);
   }
   /** WRMSR of IA32_PAT. What is cached keeps its memory type. */
-  setPat(value: Value): void {
+  setPat(value: Value): number {
+    return this.#pat(value, false);
+  }
+  /** The host's IA32_PAT, which NPT's entries refer to. */
+  setHostPat(value: Value): number {
+    this.#asHypervisor("setHostPat", "npt");
+    return this.#pat(value, true);
+  }
+  #pat(value: Value, ofHost: boolean): number {
     this.#set(Cell.value, BigInt.asUintN(64, BigInt(value)));
-    this.exports.embedSetPat();
+    return this.exports.embedSetPat(ofHost);
   }
   /** EFLAGS.AC. */
   setAc(on: boolean): void {
@@ -406,6 +420,7 @@ export class Mmu {
 
   /** Takes registers as they are, without the checks and flushes of an instruction: at reset, or from a snapshot. */
   setState(state: Partial<RegisterState>): void {
+    checkKeys(state, "the state", STATE);
     const all = { ...this.state(), ...state };
     for (const [i, name] of (["cr0", "cr3", "cr4", "efer", "pkru", "pkrs"] as const).entries())
       this.#set(i, all[name]);
@@ -463,18 +478,22 @@ export class Mmu {
   }
   /** INVVPID: type 0 an address, 1 a VPID, 2 all, 3 a VPID but global pages. ok or vmFail. */
   invvpid(type: number, vpid: Value, low = 0, high = 0): number {
+    this.#asHypervisor("invvpid", "ept");
     this.#setHalves(Cell.address, low, high);
     this.#set(Cell.value, vpid);
     return this.#after(this.exports.embedInvvpid(type));
   }
   /** INVEPT: type 1 an EPTP, 2 all. ok or vmFail. */
   invept(type: number, eptp: Value): number {
+    this.#asHypervisor("invept", "ept");
     this.#set(Cell.address, eptp);
     this.#set(Cell.value, 0);
     return this.#after(this.exports.embedInvept(type));
   }
   /** INVLPGA. */
   invlpga(low: number, high: number, asid: number): void {
+    this.#asHypervisor("invlpga", "npt");
+    checkInteger(asid, "asid", 0, 0xffff);
     this.#setHalves(Cell.address, low, high);
     this.#set(Cell.value, asid);
     this.exports.embedInvlpga();
@@ -488,14 +507,29 @@ export class Mmu {
 
   // ── The host as hypervisor
 
-  /** VM entry with this EPTP: ok or vmFail. */
+  #asHypervisor(call: string, ...formats: string[]): void {
+    const { technique, format } = this.config;
+    const its = technique === "nested" ? format! : technique;
+    if (this.#model || !formats.includes(its))
+      throw new ConfigError(
+        `${call} is for a host that is the hypervisor of ${formats.join(" or ")}; this MMU is ${its}${this.#model ? " under the model's own" : ""}`,
+        "technique",
+      );
+  }
+  /** VM entry with this EPTP, and a VPID from 1 to 65535 if the CPU has them: ok or vmFail. */
   setEptp(eptp: Value, vpid = 1): number {
+    this.#asHypervisor("setEptp", "ept");
+    checkInteger(vpid, "vpid", 0, 0xffff);
     this.#set(Cell.secondRoot, eptp);
     this.#set(Cell.vpid, vpid);
     return this.#after(this.exports.embedEnter());
   }
   /** VMRUN with this nCR3: ok or vmFail. `tlbControl`: 1 flushes everything, 3 this ASID, 7 this ASID but global pages. */
   setNcr3(ncr3: Value, asid = 1, tlbControl: 0 | 1 | 3 | 7 = 0): number {
+    this.#asHypervisor("setNcr3", "npt");
+    checkInteger(asid, "asid", 0, 0xffff);
+    if (![0, 1, 3, 7].includes(tlbControl))
+      throw new ConfigError(`tlbControl is ${tlbControl}; it must be 0, 1, 3 or 7`, "tlbControl");
     this.#set(Cell.secondRoot, ncr3);
     this.#set(Cell.vpid, asid);
     const status = this.exports.embedRun();
@@ -504,12 +538,15 @@ export class Mmu {
   }
   /** The VPID or ASID that is current. */
   setVpid(vpid: number): void {
+    this.#asHypervisor("setVpid", "ept", "npt");
+    checkInteger(vpid, "vpid", 1, 0xffff);
     this.#set(Cell.vpid, vpid);
     this.exports.embedSetVpid();
     this.#after(0);
   }
   /** A VM exit: without VPIDs it flushes. */
   vmExit(): void {
+    this.#asHypervisor("vmExit", "ept", "npt");
     this.exports.embedExit();
     this.#after(0);
   }
@@ -520,6 +557,8 @@ export class Mmu {
     pmlBase?: Value;
     pmlIndex?: number;
   }): void {
+    this.#asHypervisor("setVirtualization", "ept");
+    checkKeys(settings, "settings", ["veArea", "eptpIndex", "pmlBase", "pmlIndex"]);
     this.#set(Cell.veArea, settings.veArea ?? NO_AREA);
     this.#set(Cell.eptpIndex, settings.eptpIndex ?? 0);
     this.#set(Cell.pmlBase, settings.pmlBase ?? 0);
@@ -566,6 +605,12 @@ export class Mmu {
    * lies in.
    */
   host(what: keyof typeof HOST_EVENTS, address: number, bytes: number): void {
+    if (!Object.hasOwn(HOST_EVENTS, what)) {
+      const name = String(what);
+      throw new ConfigError(`"${name}" is nothing a host does${suggestion(name, Object.keys(HOST_EVENTS))}`);
+    }
+    checkInteger(address, "the address", 0, 2 ** 52 - 1);
+    checkInteger(bytes, "the number of bytes", 0, 2 ** 36 - 4096);
     const first = Math.floor(address / 4096);
     const frames = Math.ceil((address + bytes) / 4096) - first;
     this.#recorder?.host(what, first, frames);
@@ -605,6 +650,9 @@ export class Mmu {
   }
 }
 
+const STATE: readonly (keyof RegisterState)[] = [
+  ...(["cr0", "cr3", "cr4", "efer", "pkru", "pkrs", "ac", "codeLong", "pdptes"] as const),
+];
 const SHIFTS = [12, 21, 30, 22, 14];
 
 /** The MMU of one virtual CPU over the host's memory. Throws ConfigError. */

@@ -1,4 +1,6 @@
 import { ConfigError, type MachineConfig, resolveConfig } from "../config/index.js";
+import { checkOptions } from "./check-options.js";
+import { rangesOf } from "./memory.js";
 
 /** A piece of guest-physical memory. */
 export interface MemoryRange {
@@ -123,6 +125,7 @@ export interface MmuOptions {
 
 /** The configuration that the options describe, and who the hypervisor is. Throws ConfigError. */
 export function configOf(options: MmuOptions): { config: MachineConfig; model: boolean } {
+  checkOptions(options);
   const technique = options.technique ?? "native";
   if (!["native", "ept", "npt", "shadow"].includes(technique))
     throw new ConfigError(`technique "${technique}" is not known; say native, ept, npt or shadow`);
@@ -143,10 +146,7 @@ export function configOf(options: MmuOptions): { config: MachineConfig; model: b
   const nested = technique === "ept" || technique === "npt";
   direct.push({ option: "technique", path: "technique", value: nested ? "nested" : technique });
   if (nested) direct.push({ option: "technique", path: "format", value: technique });
-  const ram = options.ram;
-  const bytes = Array.isArray(ram)
-    ? ram.reduce((sum: number, range: MemoryRange) => sum + range.size, 0)
-    : (ram as { size: number }).size;
+  const bytes = rangesOf(options.ram).reduce((sum, { size }) => sum + size, 0);
   direct.unshift({
     option: "ram",
     path: "guest.memoryMiB",
