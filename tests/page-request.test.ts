@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { sliced } from "../page/plotly-slices.js";
 import { sharesOf } from "../page/src/engine/shares.js";
-import { openingOf, type ReadingFields } from "../page/src/request.js";
+import { labels, openingOf, type ReadingFields } from "../page/src/request.js";
 import { type CompareOptions, compare } from "../src/compare.js";
 import type { MachineConfig } from "../src/config/index.js";
 import { commandOf } from "../src/plot/index.js";
@@ -79,6 +79,13 @@ describe("what the page asks for", () => {
     expect(JSON.stringify(tasks.map((task) => task.configs))).toBe(JSON.stringify([configs]));
     expect(JSON.stringify(asked)).toBe(JSON.stringify(options.asked));
     expect([request.warmup, request.intervals]).toEqual([options.warmup, options.intervals]);
+  });
+});
+
+describe("the labels that sentences have for options", () => {
+  const html = readFileSync(new URL("../page/index.html", import.meta.url), "utf8");
+  it.each(Object.entries(labels))("%s stands on the page as %j", (_, label) => {
+    expect(html).toContain(label);
   });
 });
 

@@ -176,6 +176,11 @@ describeInChromium("the page under any hand", (browser) => {
     await page.setInputFiles("#file", NATIVE);
     await replay(page);
     expect(await page.textContent("#result-title")).toContain("pcid.nwt");
+    await page.check('[name="guest"][value="pipe-pti"]');
+    await begin(page);
+    await page.click("#cancel");
+    expect(await page.textContent("#result-title")).toContain("pcid.nwt");
+    expect(await page.isVisible("#report")).toBe(true);
     expect(errors).toEqual([]);
     await close();
   });

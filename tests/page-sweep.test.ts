@@ -100,6 +100,7 @@ describeInChromium("what the page varies and is told", (browser) => {
     await page.setInputFiles("[name=v2p]", v2p);
     await page.setInputFiles("[name=pageSizes]", sizes);
     await dropFile(page, trace);
+    expect(await axeSerious(page)).toEqual([]);
     await replay(page);
     const ours = folder("page-maps");
     const { hashes, result } = await downloads<Result>(page);

@@ -122,6 +122,7 @@ async function start(): Promise<void> {
     if (running === mine) {
       running = undefined;
       setRunning(undefined);
+      showLast();
     }
     if (error instanceof Cancelled) byId("status").textContent = "The replay was cancelled.";
     else complain(error);
@@ -152,6 +153,13 @@ function setRunning(request: Request | undefined): void {
   progress.start(request);
   const { top } = byId("results").getBoundingClientRect();
   if (top > innerHeight / 2) byId("results").scrollIntoView();
+}
+
+/** Where a replay came to nothing, the result before it stays. */
+function showLast(): void {
+  const none = byId("report").childElementCount === 0;
+  byId("report").hidden = none;
+  byId("intro").hidden = !none;
 }
 
 /** Shows a failure as its sentence, or takes the last one away. */

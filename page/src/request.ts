@@ -50,10 +50,10 @@ export const labels: Labels = {
   from: "Format",
   "host-page": "Host pages",
   interval: "Interval",
-  jobs: "Vary",
+  jobs: "Vary a key",
   "page-sizes": "Map of page sizes",
   set: "Further keys",
   technique: "Techniques",
   v2p: "Places of its pages",
-  vary: "Vary",
+  vary: "Vary a key",
 };

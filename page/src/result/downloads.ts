@@ -21,11 +21,11 @@ const INTERVALS: readonly Offer[] = [
 ];
 
 /** What can be taken away, and how to get the same on a command line. */
-export function downloads({ outcome }: Shown): HTMLElement {
+export function downloads({ outcome, trace: { name: file } }: Shown): HTMLElement {
   const points = "points" in outcome ? outcome.points : undefined;
   const { trace } = points ? points[0]!.result : (outcome as Result);
   const offers = hasIntervalRows(points ?? (outcome as Result)) ? [...WHOLE, ...INTERVALS] : WHOLE;
-  const name = fileName(trace.file);
+  const name = fileName(file);
   const said = el("p", { role: "status" });
   return el(
     "section",
@@ -33,7 +33,7 @@ export function downloads({ outcome }: Shown): HTMLElement {
     el("div", { class: "buttons" }, ...offers.map((offer) => saver(offer, name, outcome, said))),
     said,
     el("p", {}, "The same on a command line:"),
-    command(commandOf(outcome.config, trace) ?? "", said),
+    command(commandOf(outcome.config, { ...trace, file }) ?? "", said),
   );
 }
 
