@@ -89,6 +89,10 @@ describe("a command line that cannot be used exits 2 with one sentence", () => {
     ],
     [["compare", trace, "--quiet=yes"], '--quiet takes no value, but was given "yes"'],
     [["compare", trace, "--cpu", "zen2", "--cpu", "zen3"], "--cpu is given twice"],
+    [
+      ["compare", trace, "--cpu", "zen2", "--set", "cpu=zen3"],
+      "--cpu and --set cpu=zen3 both choose the CPU; leave one out",
+    ],
     [["compare", trace, "--cpu", "zen22"], 'cpu "zen22" is not a preset; did you mean "zen2"?'],
     [["compare", trace, "--host-page", "8k"], 'host.page is "8k"; it must be 4k, 2m or 1g'],
     [["compare", trace, "--technique", "epr"], 'technique "epr" is not known; did you mean "ept"?'],

@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { VaryResult } from "../src/index.js";
+import { accessText } from "../page/src/walks/text.js";
+import { explainTrace, openSynth, type VaryResult } from "../src/index.js";
 import { reportFigures, resultFigures } from "../src/plot/index.js";
 import type { Result } from "../src/result.js";
 import { axeSerious, describeInChromium, type Opened, openLocal } from "./browser/chromium.js";
@@ -81,6 +82,17 @@ describeInChromium("what the page varies and is told", (browser) => {
     const [crossover, ...curves] = reportFigures(result);
     expect(crossover!.id).toBe("crossover");
     expect(Object.keys(await drawn(page))).toEqual([crossover!.id, ...curves.map(({ id }) => id)]);
+    await page.selectOption("[name=setting]", "1");
+    await page.selectOption("[name=walk-technique]", "shadow");
+    await page.selectOption("[name=walk-next]", "exit");
+    await page.fill("[name=walk-from]", "50000");
+    await page.press("[name=walk-from]", "Enter");
+    await page.waitForSelector(".stepper");
+    const updates = await openSynth("synth:table-updates,instructions=100000,pages=512,rate=20000");
+    const { config } = result.points[1]!.result.machines[1]!;
+    const [wanted] = await explainTrace(updates, config, { at: 50_000, next: "exit" });
+    expect(await page.textContent(".stepper .count")).toContain(` of ${wanted!.steps.length}`);
+    expect(await page.locator(".pager option").first().textContent()).toBe(accessText(wanted!));
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
     expect(await axeSerious(page)).toEqual([]);
     expect(external).toEqual([]);

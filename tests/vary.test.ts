@@ -183,6 +183,14 @@ describe("compare --vary", () => {
       "--cpu and --vary cpu both choose the CPU; leave one out",
     ],
     [
+      [trace, "--host-page", "2m", "--vary", "host.page=4k,2m"],
+      "--host-page and --vary host.page both choose the host's pages; leave one out",
+    ],
+    [
+      [trace, "--set", "clock.window=8", "--vary", "clock.window=1,8"],
+      "--set clock.window=8 and --vary clock.window both give clock.window; leave one out",
+    ],
+    [
       [trace, "--vary", "trace.rate=1,2"],
       `--vary trace.rate varies how a trace is computed, and ${trace} is a file; take a computed one, such as synth:table-updates`,
     ],

@@ -16,6 +16,8 @@ export class Parts {
   constructor(
     readonly box: HTMLElement,
     readonly read: Omit<Replayed, "result">,
+    /** Id of the heading. */
+    readonly title = "result-title",
   ) {}
 
   /** Nothing more comes, and figures are drawn no more. */
@@ -26,7 +28,7 @@ export class Parts {
 
   /** Parts in a box of their own, closed with these. */
   within(box: HTMLElement): Parts {
-    const inner = new Parts(box, this.read);
+    const inner = new Parts(box, this.read, "setting-title");
     this.#inner.push(inner);
     return inner;
   }
@@ -60,8 +62,10 @@ export class Parts {
   /** A result: what came out, figures, table, walks; `below` stands under the summary. */
   async result(result: Result, below?: () => HTMLElement): Promise<boolean> {
     const [place, draw] = this.figures((options) => resultFigures(result, options));
-    const parts = [place, () => comparison(result), () => walks({ ...this.read, result })];
-    const first = [() => summary(result), ...(below ? [below] : [])];
+    /* Of a computed trace the options may be varied. */
+    const trace = { ...this.read.trace, name: result.trace.file };
+    const parts = [place, () => comparison(result), () => walks({ ...this.read, trace, result })];
+    const first = [() => summary(result, this.title), ...(below ? [below] : [])];
     return (await this.add(...first, ...parts)) && draw();
   }
 }

@@ -5,14 +5,14 @@ import { fixed, grouped, overhead } from "../format.js";
 import { techniqueText } from "../terms.js";
 
 /** What came out, in a card for each technique, and whether it can be believed. */
-export function summary(result: Result): HTMLElement {
+export function summary(result: Result, id: string): HTMLElement {
   const { machines } = result;
   const native = machines.find(({ technique }) => technique === "native");
   const [title, ...lines] = comparisonHeading(result);
   return el(
     "section",
-    { class: "summary", "aria-labelledby": "result-title" },
-    el("h2", { id: "result-title" }, title!.text),
+    { class: "summary", "aria-labelledby": id },
+    el("h2", { id }, title!.text),
     ...lines.map(({ text }) => el("p", { class: "origin" }, text)),
     el("ul", { class: "cards" }, ...machines.map((machine) => card(machine, native))),
     verdicts(result),
