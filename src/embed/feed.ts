@@ -32,18 +32,27 @@ export class FeedReader {
     return new Uint32Array(this.core.memory.buffer, this.core.fedAddress(), 1);
   }
 
+  /**
+   * Each record is taken before it is handed on: a host whose function throws, or makes calls that invalidate more, is told
+   * the rest in order.
+   */
   drain(): void {
     if (this.#fed[0] === this.#seen) return;
-    if (this.#fed.length === 0) this.#fed = this.#view();
-    const fed = this.#fed[0]!;
-    const behind = (fed - this.#seen) >>> 0;
-    const first = this.#seen;
-    this.#seen = fed;
-    if (behind > feedRecords) {
-      this.hand(EVERYTHING);
-      return;
+    for (let fed = this.#now(); this.#seen !== fed; fed = this.#now()) {
+      if ((fed - this.#seen) >>> 0 > feedRecords) {
+        this.#seen = fed;
+        this.hand(EVERYTHING);
+      } else {
+        const record = this.#record(this.#seen % feedRecords);
+        this.#seen = (this.#seen + 1) >>> 0;
+        this.hand(record);
+      }
     }
-    for (let i = 0; i < behind; ++i) this.hand(this.#record((first + i) % feedRecords));
+  }
+
+  #now(): number {
+    if (this.#fed.length === 0) this.#fed = this.#view();
+    return this.#fed[0]!;
   }
 
   #record(index: number): Invalidation {

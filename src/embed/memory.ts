@@ -1,6 +1,7 @@
 import { ConfigError } from "../config/index.js";
 import { Kind, staticBytes } from "../generated/abi.js";
 import type { HostFunctions } from "../instantiate.js";
+import { GuardedFunctions } from "./guarded.js";
 import type { MemoryRange, MmuOptions, PhysicalHooks } from "./options.js";
 
 /** Where the core lies and how it reaches guest memory. */
@@ -14,7 +15,7 @@ export interface Placement {
   linear: boolean;
   /** Whether addresses outside of what it can load are asked of `functions`. */
   calls: boolean;
-  functions: HostFunctions;
+  functions: GuardedFunctions;
 }
 
 const PAGE = 4096;
@@ -89,7 +90,14 @@ export function place(options: MmuOptions, model: boolean): Placement {
         "the memory is shared; give its buffer, so that entries are exchanged atomically",
       );
     checkFit(ranges, its.buffer.byteLength);
-    return { memory: its, base: grow(its, pages), ranges, linear: true, calls, functions };
+    return {
+      memory: its,
+      base: grow(its, pages),
+      ranges,
+      linear: true,
+      calls,
+      functions: new GuardedFunctions(functions),
+    };
   }
   const view = ArrayBuffer.isView(memory)
     ? new DataView(memory.buffer, memory.byteOffset, memory.byteLength)
@@ -102,7 +110,7 @@ export function place(options: MmuOptions, model: boolean): Placement {
     ranges,
     linear: false,
     calls: true,
-    functions: bufferFunctions(view, ranges, functions),
+    functions: new GuardedFunctions(bufferFunctions(view, ranges, functions)),
   };
 }
 
@@ -131,8 +139,16 @@ const address = (low: number, high: number) => (high >>> 0) * 2 ** 32 + (low >>>
 function hostFunctions(hooks: PhysicalHooks): HostFunctions {
   return {
     kind: (low, high) => hooks.kind?.(address(low, high)) ?? Kind.none,
-    read: (low, high, bytes, why) =>
-      BigInt.asUintN(64, hooks.read?.(address(low, high), bytes as 4 | 8, why) ?? 0n),
+    read: (low, high, bytes, why) => {
+      if (hooks.read === undefined) return 0n;
+      const value: unknown = hooks.read(address(low, high), bytes as 4 | 8, why);
+      if (typeof value !== "bigint")
+        throw new ConfigError(
+          `physical.read answered ${String(value)}; it must answer a bigint`,
+          "physical.read",
+        );
+      return BigInt.asUintN(64, value);
+    },
     write: (low, high, bytes, value, why) =>
       hooks.write?.(address(low, high), bytes as 4 | 8, BigInt.asUintN(bytes * 8, value), why),
     compareExchange: (low, high, bytes, expected, value, why) => {

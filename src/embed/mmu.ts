@@ -11,6 +11,7 @@ import type { MachineResult } from "../result.js";
 import { checkInteger, checkKeys } from "./check-options.js";
 import type { EmbedCore } from "./core-exports.js";
 import { FeedReader } from "./feed.js";
+import type { GuardedFunctions } from "./guarded.js";
 import { place } from "./memory.js";
 import { configOf, type MemoryRange, type MmuOptions } from "./options.js";
 import { Recorder } from "./recorder.js";
@@ -68,6 +69,9 @@ export class Mmu {
   readonly #block: number;
   #cells: BigUint64Array;
   #words: Uint32Array;
+  readonly #functions: GuardedFunctions;
+  /** Nobody has to hear of a translation. */
+  readonly #plain: boolean;
   readonly #feed: FeedReader | undefined;
   readonly #recorder: Recorder | undefined;
   readonly #model: boolean;
@@ -81,6 +85,7 @@ export class Mmu {
     this.#model = model;
     this.memory = placement.memory;
     this.#ranges = placement.ranges;
+    this.#functions = placement.functions;
     this.#linear = placement.linear;
     const core = placeCore<EmbedCore>(undefined, placement.memory, placement.base, placement.functions);
     this.exports = core;
@@ -115,6 +120,7 @@ export class Mmu {
       this.#recorder = this.#record(typeof options.record === "object" ? options.record : {});
     }
     if (options.onInvalidate) this.#feed = new FeedReader(core, options.onInvalidate);
+    this.#plain = !placement.calls && this.#feed === undefined && this.#recorder === undefined;
   }
 
   #record(about: { guest?: string }): Recorder {
@@ -187,7 +193,13 @@ export class Mmu {
     if (this.#words.length === 0) this.#refresh();
     return this.#words[index]!;
   }
+  /** Throws what a function of the host threw meanwhile. */
+  #asked(answer: number): number {
+    this.#functions.check();
+    return answer;
+  }
   #after(status: number): number {
+    this.#functions.check();
     this.#feed?.drain();
     return status;
   }
@@ -200,10 +212,9 @@ export class Mmu {
    * the second with 0 bytes; only a recorder looks at `bytes`.
    */
   translate(low: number, high: number, access: number, bytes = 1): number {
+    if (this.#plain) return this.exports.embedTranslate(low, high, access);
     if (this.#recorder !== undefined) return this.#recorded(low, high, access, bytes);
-    const status = this.exports.embedTranslate(low, high, access);
-    if (this.#feed !== undefined) this.#feed.drain();
-    return status;
+    return this.#after(this.exports.embedTranslate(low, high, access));
   }
 
   /**
@@ -211,19 +222,17 @@ export class Mmu {
    * as after `translate`.
    */
   physicalOf(low: number, high: number, access: number, bytes = 1): number {
-    if (this.#recorder !== undefined) {
-      const status = this.#recorded(low, high, access, bytes);
-      return status === Status.ok ? this.physical : -status;
-    }
-    const physical = this.exports.embedPhysical(low, high, access);
-    if (this.#feed !== undefined) this.#feed.drain();
-    return physical;
+    if (this.#plain) return this.exports.embedPhysical(low, high, access);
+    if (this.#recorder === undefined) return this.#after(this.exports.embedPhysical(low, high, access));
+    const status = this.#recorded(low, high, access, bytes);
+    return status === Status.ok ? this.physical : -status;
   }
 
   #recorded(low: number, high: number, access: number, bytes: number): number {
     const recorder = this.#recorder!;
     if (bytes !== 0) recorder.settle();
     const status = this.exports.embedTranslate(low, high, access);
+    this.#functions.check();
     recorder.access(low, high, access, bytes, status);
     this.#feed?.drain();
     return status;
@@ -234,7 +243,7 @@ export class Mmu {
    * paging-structure caches are not. Where the model's hypervisor would have to act, the guest's own tables answer.
    */
   probe(low: number, high: number, access: number): number {
-    return this.exports.embedProbe(low, high, access);
+    return this.#asked(this.exports.embedProbe(low, high, access));
   }
 
   /**
@@ -246,6 +255,7 @@ export class Mmu {
   explain(va: Value, access = 0, { cold = false } = {}): Explanation {
     const address = BigInt.asUintN(64, BigInt(va));
     this.exports.explainProbe(Number(address & 0xffff_ffffn), Number(address >> 32n), access, cold);
+    this.#functions.check();
     return readExplanation(this.exports, "probe", null, cold);
   }
 
@@ -265,7 +275,7 @@ export class Mmu {
   }
   /** After ok and emulated: what answers there, a `Kind`. */
   get kind(): number {
-    return this.exports.embedKind();
+    return this.#asked(this.exports.embedKind());
   }
   /**
    * After ok: bits of `Right`, what may be kept with the translation until the feed says otherwise. A write is among them
@@ -292,7 +302,7 @@ export class Mmu {
   }
   /** After ok: a `MemoryType`. */
   get memoryType(): number {
-    return this.exports.embedMemoryType();
+    return this.#asked(this.exports.embedMemoryType());
   }
   /** Core cycles of the translation beyond a first-level hit, exits left out. */
   get cycles(): number {
@@ -362,7 +372,7 @@ export class Mmu {
   #load(register: number, value: Value): number {
     this.#recorder?.settle();
     this.#set(Cell.value, BigInt.asUintN(64, BigInt(value)));
-    const status = this.exports.embedLoad(register);
+    const status = this.#asked(this.exports.embedLoad(register));
     if (status === Status.ok) this.#recorder?.register(register, BigInt.asUintN(64, BigInt(value)));
     return this.#after(status);
   }
