@@ -1,4 +1,11 @@
-import { type Explanation, type ReplayPlan, type ReplayRequest, type Result, withMachines } from "nestwalk";
+import {
+  type Explanation,
+  type ReplayPlan,
+  type ReplayRequest,
+  type Result,
+  techniqueNames,
+  withMachines,
+} from "nestwalk";
 import type { Advance, Explain, Labels, Look, Opening, Replay, TraceFile } from "./messages.js";
 import { type Share, sharesOf } from "./shares.js";
 import { Workers } from "./workers.js";
@@ -16,7 +23,8 @@ const workers = new Workers(
 /** Starts the workers before there is work. Sentences of theirs call options as `labels` says. */
 export function prepare(labels?: Labels): void {
   workers.labels = labels;
-  workers.prepare();
+  /* A comparison of all techniques has use for these. */
+  workers.prepare(Math.min(REPLAYING, techniqueNames.length) + 1);
 }
 
 /** What a trace is, or the sentence that says what is wrong with it. */

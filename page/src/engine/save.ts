@@ -8,7 +8,7 @@ const workers = new Workers(
 
 /** Loads what writes before there is something to be written. */
 export function prepareToSave(): void {
-  workers.prepare();
+  workers.prepare(1);
 }
 
 /** A result as the content of a file. */

@@ -1,4 +1,12 @@
-import { Core, type Explanation, explainTrace, nameOptions, replayPlan, runTask } from "nestwalk";
+import {
+  Core,
+  type Explanation,
+  explainTrace,
+  nameOptions,
+  replayPlan,
+  resolveConfig,
+  runTask,
+} from "nestwalk";
 import { FedTrace, feed } from "./feed.js";
 import { byLabel } from "./labels.js";
 import type { Advance, Answer, Explain, Labels, Look, Task } from "./messages.js";
@@ -19,8 +27,9 @@ addEventListener("message", ({ data }: MessageEvent<Task | { do: "name"; labels:
   });
 });
 
-/* Compiles the core before there is work for it. */
+/* Compiled before there is work for them. */
 new Core();
+resolveConfig();
 
 function say(message: Answer): void {
   postMessage(message);

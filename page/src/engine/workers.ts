@@ -33,9 +33,9 @@ export class Workers {
     readonly most: number,
   ) {}
 
-  /** Starts workers before there is work. */
-  prepare(): void {
-    while (this.#idle.length < this.most) this.#idle.push(this.#started());
+  /** Starts workers before there is work, until so many wait. */
+  prepare(count: number): void {
+    while (this.#idle.length < Math.min(count, this.most)) this.#idle.push(this.#started());
   }
 
   /** Gives a worker a task, and waits for the answer of the kind that is wanted. */
