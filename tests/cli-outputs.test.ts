@@ -39,6 +39,33 @@ describe("what compare writes", () => {
     expect(readFileSync(path, "utf8")).toBe(page);
   });
 
+  it("is a report whose command gives it again", async () => {
+    const file = join(dir, "machine.json");
+    writeFileSync(file, JSON.stringify({ technique: "nested", format: "npt", cpu: "zen4" }));
+    for (const args of [
+      ["compare", trace],
+      ["compare", trace, "-t", "shadow,npt", "--cpu", "zen5", "--warmup", "10", "--interval", "50"],
+      ["compare", trace, "--set", "technique=shadow", "--set", "clock.window=8", "--host-page", "2m"],
+      ["compare", trace, "--set", "format=npt", "--vary", "tlb.l2.0.entries=384,768"],
+      ["run", trace, "--config", file],
+      ["run", "synth:random,instructions=500", "--vary", "trace.seed=1,2"],
+    ]) {
+      const [first, again] = [join(dir, "first.html"), join(dir, "again.html")];
+      const here = args.includes("--vary") ? ["--jobs", "1", "--quiet"] : ["--quiet"];
+      expect(await nestwalk([...args, ...here, "--html", first])).toEqual({
+        code: 0,
+        stdout: "",
+        stderr: "",
+      });
+      const [, code] = /<pre><code>(.*?)<\/code>/.exec(readFileSync(first, "utf8"))!;
+      const [npx, name, ...words] = code!.replace(/<[^>]*>/g, "").split(" ");
+      expect([npx, name]).toEqual(["npx", "nestwalk"]);
+      const run = await nestwalk([...words, ...here, "--html", again]);
+      expect([run.code, run.stderr]).toEqual([0, ""]);
+      expect(readFileSync(again).equals(readFileSync(first))).toBe(true);
+    }
+  });
+
   it("is the same rows as CSV and as Parquet, and the figures of the result", async () => {
     const [csv, parquet, json] = ["o.csv", "o.parquet", "o.json"].map((name) => join(dir, name)) as [
       string,

@@ -131,7 +131,10 @@ describe("Parquet", () => {
 
   it("keeps intervals, nulls, and keys of several kinds", async () => {
     const intervals = [...intervalRowsOf(sampled)];
-    expect(await parquetReadObjects({ file: buffer(parquetOf(intervals)) })).toEqual(intervals);
+    const file = buffer(parquetOf(intervals));
+    expect(await parquetReadObjects({ file })).toEqual(intervals);
+    expect(intervals.every(({ marker }) => marker === null)).toBe(true);
+    expect(parquetMetadata(file).schema.find(({ name }) => name === "marker")?.type).toBe("DOUBLE");
     const mixed = buffer(
       parquetOf([
         { key: 4, flag: true },

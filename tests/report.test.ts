@@ -29,7 +29,8 @@ describe("a report", () => {
   });
 
   it("says how to run it again", () => {
-    expect(reportHtml({ result: guest, plotly: "" })).toContain(
+    const page = reportHtml({ result: guest, plotly: "" });
+    expect(page.replaceAll(/<\/?span>/g, "")).toContain(
       "<code>npx nestwalk compare tests/fixtures/redis.nwt --technique native,shadow,ept,npt</code>",
     );
     const asked = {
@@ -50,6 +51,23 @@ describe("a report", () => {
     expect(reportHtml({ result: { ...guest, config: {} }, plotly: "" })).toContain(
       "nestwalk run TRACE --config FILE",
     );
+  });
+
+  it("says what is in a trace's header in words", () => {
+    const recorded = {
+      ramMiB: 128,
+      tables: false,
+      registers: { cr0: "0x1", cr3: "0x2000" },
+      notes: ["a", "b"],
+    };
+    const page = reportHtml({ result: { ...guest, trace: { ...guest.trace, recorded } }, plotly: "" });
+    for (const [name, text] of [
+      ["RAM, MiB", "128"],
+      ["page tables recorded", "no"],
+      ["registers", "cr0 0x1; cr3 0x2000"],
+      ["notes", "a; b"],
+    ])
+      expect(page).toContain(`<dt>${name}</dt><dd>${text}</dd>`);
   });
 
   it("shows what a trace says of itself as text, whatever is in it", () => {

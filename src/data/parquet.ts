@@ -6,7 +6,7 @@ export const MOST_PARQUET_ROWS = 4_000_000;
 
 /**
  * Rows as a Parquet file (snappy): numbers are DOUBLE, flags BOOLEAN, everything else strings; a column with several kinds
- * is of strings. `metadata` goes into the file's key-value metadata. Throws RangeError for more than MOST_PARQUET_ROWS.
+ * is of strings, one without any value of numbers. `metadata` goes into the file's key-value metadata. Throws RangeError for more than MOST_PARQUET_ROWS.
  */
 export function parquetOf(
   rows: Iterable<LongRow>,
@@ -34,7 +34,7 @@ function column(name: string, values: readonly LongValue[]) {
   const kinds = new Set(values.filter((value) => value !== null).map((value) => typeof value));
   const nullable = values.includes(null);
   const [kind] = kinds;
-  if (kinds.size === 1 && kind === "number")
+  if (kinds.size === 0 || (kinds.size === 1 && kind === "number"))
     return { name, data: [...values], type: "DOUBLE" as const, nullable };
   if (kinds.size === 1 && kind === "boolean")
     return { name, data: [...values], type: "BOOLEAN" as const, nullable };

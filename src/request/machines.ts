@@ -84,7 +84,7 @@ function namesTechnique({ file, set = [] }: ConfigRequest): boolean {
 }
 
 /** The assignment or the file that names a technique or a format. */
-function whatChooses({ file, set = [] }: ConfigRequest): string | undefined {
+export function whatChooses({ file, set = [] }: ConfigRequest): string | undefined {
   for (const key of ["technique", "format"]) {
     const text = set.find((one) => parseAssignment(one).path === key);
     if (text !== undefined) return optionName("set", brief(text));

@@ -7,7 +7,7 @@ import { openSynth, withSynthOption } from "../trace/synth/options.js";
 import { type AskedAxis, combinations, parseAxes, traceOption } from "../vary/axes.js";
 import { type VaryResult, varyResult } from "../vary/result.js";
 import type { Task } from "../vary/run.js";
-import { type DirectKeys, type MachineRequest, requestedMachines } from "./machines.js";
+import { type DirectKeys, type MachineRequest, requestedMachines, whatChooses } from "./machines.js";
 import { optionName } from "./option-names.js";
 
 /** A replay as a user asks for it: on a command line, by a form or in a notebook. It can be sent to a worker. */
@@ -81,7 +81,8 @@ function askedOf(request: ReplayRequest, configs: readonly MachineConfig[]): Rec
   };
   return {
     command,
-    technique: configs.map(techniqueName),
+    /* Techniques that a key names are asked for by it. */
+    ...(whatChooses(request) === undefined ? { technique: configs.map(techniqueName) } : {}),
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
   };
 }

@@ -159,7 +159,7 @@ function againSection(
   const how =
     command === undefined
       ? html`<p>The result came from the library. Each machine's configuration, kept in the result as <code>machines[].config</code>, makes <code>nestwalk run TRACE --config FILE</code> replay it.</p>`
-      : html`<pre><code>${command}</code></pre>`;
+      : html`<pre><code>${command.split(" ").map((word, i) => html`${i === 0 ? "" : " "}<span>${word}</span>`)}</code></pre>`;
   return html`<section aria-labelledby="again"><h2 id="again">Run it again</h2>
 ${how}
 ${definitions([

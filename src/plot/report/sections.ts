@@ -101,14 +101,27 @@ export function definitions(rows: readonly (readonly [string, string])[]): Html 
   )}</dl>`;
 }
 
+const NAMES: Readonly<Record<string, string>> = {
+  cpu: "CPU",
+  ramMiB: "RAM, MiB",
+  source: "converted from",
+  tables: "page tables recorded",
+};
+
 /** "pageSizePolicy" as "page size policy". */
 function words(name: string): string {
+  if (Object.hasOwn(NAMES, name)) return NAMES[name]!;
   return name.replace(/([a-z])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`);
 }
 
+/** What a header holds under a name: lists and objects as what is in them. */
 function listOr(value: unknown): string {
-  const flat = Array.isArray(value) && value.every((one) => typeof one === "string");
-  return flat ? value.map((one) => headerText(one)).join("; ") : headerText(value, 2000);
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  const of = (one: unknown) => headerText(one, 2000);
+  if (Array.isArray(value) && value.every((one) => typeof one === "string")) return value.map(of).join("; ");
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return of(value);
+  const parts = Object.entries(value).map(([name, part]) => `${printable(name)} ${of(part)}`);
+  return headerText(parts.join("; "), 2000);
 }
 
 export function machinesSection(machines: readonly MachineResult[]): Html {

@@ -41,6 +41,8 @@ dl{display:grid;grid-template-columns:minmax(8rem,max-content) 1fr;gap:.2rem 1.2
 dt{color:var(--muted)}dd{margin:0;overflow-wrap:anywhere}
 code,pre{font:.85em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 pre{background:var(--raised);padding:.75rem;overflow-x:auto;white-space:pre-wrap;overflow-wrap:anywhere;border-radius:4px}
+/* A line ends between words, not after the hyphens of an option. */
+pre span{display:inline-block;max-width:100%}
 details{margin:.35rem 0}
 summary{cursor:pointer;color:var(--accent);font-size:.875rem}
 button{font:inherit;font-size:.875rem;padding:.35rem .9rem;border:1px solid var(--muted);border-radius:4px;background:var(--raised);color:var(--ink);cursor:pointer}
