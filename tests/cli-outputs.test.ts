@@ -107,6 +107,15 @@ describe("what compare writes", () => {
 });
 
 describeInChromium("what compare draws", () => {
+  it.skipIf(!existsSync("/proc/self"))("is nothing where no folder can be made", async () => {
+    const run = await compare("--png", "/proc/nothing/here", "--quiet");
+    expect(run).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "nestwalk: /proc/nothing/here cannot be written to (its folder does not exist)\n",
+    });
+  });
+
   it("is a PNG for each figure", async () => {
     const run = await compare("--png", join(dir, "figures"), "--quiet");
     expect(run).toEqual({ code: 0, stdout: "", stderr: "" });
@@ -139,6 +148,10 @@ describe("what cannot be written", () => {
     expect(await refused("--png", trace)).toEqual([
       1,
       `nestwalk: ${trace} is a file, and --png needs a folder; name another\n`,
+    ]);
+    expect(await refused("--png", join(trace, "below"))).toEqual([
+      1,
+      `nestwalk: ${join(trace, "below")} cannot be written to (part of its path is a file)\n`,
     ]);
     expect(readdirSync(dir)).toEqual([]);
   });

@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { checkWritable, writeFileAtomic } from "../node/files.js";
+import { checkFolder } from "../node/folders.js";
 import { FailureError, type Io, UsageError } from "./io.js";
 
 /** Result as JSON, the same bytes for the same result. */
@@ -16,6 +17,21 @@ export async function writeJson(io: Io, to: string, value: unknown): Promise<voi
 /** Throws FailureError for a file that cannot be written, before the work that it is to hold. */
 export async function mustBeWritable(path: string): Promise<void> {
   await checkWritable(path).catch((error) => Promise.reject(unwritable(path, error)));
+}
+
+/** The same for a folder that files are to be written to; `option` names it. */
+export async function mustBeFolder(path: string, option: string): Promise<void> {
+  const there = await stat(path).catch(() => undefined);
+  if (there !== undefined && !there.isDirectory())
+    throw new FailureError(`${path} is a file, and ${option} needs a folder; name another`);
+  await checkFolder(path).catch((error) => Promise.reject(noFolder(path, error)));
+}
+
+/** The same in a sentence, for what a folder or a file in it could not be written for. */
+export function noFolder(path: string, error: unknown): unknown {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (code === undefined || syscall === undefined) return error;
+  return new FailureError(`${path} cannot be written to (${whyNot(code)})`);
 }
 
 /** Throws UsageError for a file that is to be read and written. */

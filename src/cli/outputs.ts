@@ -1,11 +1,10 @@
-import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { LongRow } from "../data/index.js";
 import type { ReportSweep } from "../plot/index.js";
 import type { Result } from "../result.js";
 import type { OptionSpecs, Parsed } from "./arguments.js";
-import { FailureError, type Io, stopIfInterrupted, UsageError } from "./io.js";
-import { mustBeWritable, mustNotBeInput, writeFile, writeJson } from "./output.js";
+import { type Io, stopIfInterrupted, UsageError } from "./io.js";
+import { mustBeFolder, mustBeWritable, mustNotBeInput, noFolder, writeFile, writeJson } from "./output.js";
 
 /** Where a result goes besides the table. */
 
@@ -75,9 +74,7 @@ export async function checkOutputs(outputs: Outputs, trace: string): Promise<voi
     await mustBeWritable(path);
   }
   if (outputs.png === undefined) return;
-  const there = await stat(outputs.png).catch(() => undefined);
-  if (there !== undefined && !there.isDirectory())
-    throw new FailureError(`${outputs.png} is a file, and --png needs a folder; name another`);
+  await mustBeFolder(outputs.png, "--png");
   const { launchChromium } = await import("../node/browser/chromium.js");
   await (await launchChromium()).close();
 }
@@ -96,7 +93,10 @@ export async function writeOutputs(io: Io, outputs: Outputs, result: Result | Re
   if (outputs.png !== undefined) {
     const { reportFigures } = await import("../plot/index.js");
     const { renderPng } = await import("../node/browser/render-png.js");
-    await renderPng(reportFigures(result), outputs.png, { signal: io.signal });
+    const { png } = outputs;
+    await renderPng(reportFigures(result), png, { signal: io.signal }).catch((error) => {
+      throw noFolder(png, error);
+    });
   }
 }
 

@@ -1,9 +1,9 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import type { Figure } from "../../plot/figure.js";
 import { pageColors, type Theme, template } from "../../plot/theme.js";
 import { writeFileAtomic } from "../files.js";
+import { makeFolder } from "../folders.js";
 import { type FindOptions, launchChromium } from "./chromium.js";
 import { plotlySource } from "./plotly.js";
 
@@ -44,7 +44,7 @@ export async function renderPng(
     await page.setContent('<!doctype html><body style="margin:0"><div id="figure"></div></body>');
     await page.addScriptTag({ content: await plotlySource() });
     const paths: string[] = [];
-    await mkdir(dir, { recursive: true });
+    await makeFolder(dir);
     for (const figure of figures) {
       const path = join(dir, `${figure.id}.png`);
       await writeFileAtomic(path, [await drawn(page, figure, options)]);
