@@ -89,7 +89,8 @@ export function playedBy({ config, counters }: MachineResult, recorded: Recorded
 }
 
 function pagesOf({ kernel }: MachineConfig, { pageSizes, placement }: Recorded): string {
-  const places = placement === undefined ? "" : " where the recording had them";
+  const places =
+    placement === undefined ? "" : " where the recording had them, unless the kernel itself lies there";
   const { pages } = kernel;
   if (pages === "thp") return `transparent huge pages${places}`;
   if (pages === "map" && typeof pageSizes === "object") return `page sizes by range${places}`;

@@ -45,6 +45,14 @@ address_mapping { physical_address: 0x600000 }`;
       "v is no v2p.textproto: its groups have different page sizes",
     );
     expect(() => parseV2p("v", "page_size: 4096")).toThrow("v is no v2p.textproto: it holds no mapping");
+    expect(() => parseV2p("v", "address_mapping { virtual_address: zz physical_address: 0x9000 }")).toThrow(
+      'v is no v2p.textproto: "zz" is no virtual address',
+    );
+    expect(() => parseV2p("v", "address_mapping { physical_address: 0x1000 } address_mapping { ")).toThrow(
+      "v is no v2p.textproto: its last block does not end",
+    );
+    expect(() => parsePageSizes("p", "# none\n")).toThrow("p is no page-size map: it holds no line");
+    expect(parsePageSizes("p", "default 2m\n")).toBe("2m");
     expect(() => parsePageSizes("p", "1000 2000 2m")).toThrow(
       'p is no page-size map: line 1 does not begin and end at multiples of 2m; write "FROM TO 4k|2m|1g" with hexadecimal addresses, or "default 4k|2m|1g"',
     );

@@ -227,6 +227,50 @@ describe("page sizes and places of the header", () => {
   });
 });
 
+describe("a page whose place is known", () => {
+  // Right where frames would be taken from for anything else, in an order that is not the program's.
+  const frame = (i: number) => 0x180n + BigInt((i * 37) % 64);
+  const at = (i: number) => BigInt(DATA) + BigInt(i) * 4096n;
+  const hex = (n: bigint) => `0x${n.toString(16)}`;
+  const pages = Array.from({ length: 64 }, (_, i) => i);
+
+  it("lies there, whatever else was given memory before", () => {
+    const runs = pages.map((i): [string, string, number] => [hex(at(i)), hex(frame(i) << 12n), 1]);
+    const recorded = { ...PROGRAMS, placement: { pageSize: "4k" as const, runs } };
+    const machine = machineFor("native", [], recorded);
+    const others = 300;
+    machine.feed(
+      stream((e) => {
+        e.fetch(0x40_0000, 4);
+        for (let i = 0; i < others; i++) e.write(0x7f00_0000_0000n + BigInt(i) * 4096n, 8);
+        for (const i of pages) e.write(at(i), 8);
+      }),
+    );
+    for (const i of pages)
+      expect(machine.explain(at(i)).accesses[0]!.translation!.gpa).toBe(hex(frame(i) << 12n));
+    for (let i = 0; i < others; i++) {
+      const { gpa } = machine.explain(0x7f00_0000_0000n + BigInt(i) * 4096n).accesses[0]!.translation!;
+      expect(runs.map(([, place]) => place)).not.toContain(gpa);
+    }
+  });
+
+  it("of 2 MiB lies there, and so do its parts where the guest has small pages", () => {
+    const runs: [string, string, number][] = [[hex(at(0)), "0x8000000", 1]];
+    const recorded = { ...PROGRAMS, placement: { pageSize: "2m" as const, runs } };
+    for (const [policy, size] of [
+      ["2m", "2m"],
+      ["4k", "4k"],
+    ]) {
+      const machine = machineFor("native", [`kernel.pages=${policy}`], recorded);
+      machine.feed(stream((e) => e.write(at(5), 8)));
+      expect(machine.explain(at(5)).accesses[0]!.translation).toMatchObject({
+        gpa: "0x8005000",
+        guestSize: size,
+      });
+    }
+  });
+});
+
 describe("guest-physical addresses", () => {
   it("are mapped each to itself, before the trace begins", () => {
     const records = stream((e) => e.read(0x1234_5678, 8).write(0x7_0000_1000, 8).fetch(0xf_fff0, 4));

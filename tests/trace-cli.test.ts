@@ -193,6 +193,11 @@ describe("trace convert", () => {
     const wrong: [string[], string, number][] = [
       [["--from", "elf"], '--from is "elf", which is no format; nestwalk trace formats lists them', 2],
       [["--addresses", "odd"], '--addresses is "odd"; it must be virtual or physical', 2],
+      [
+        ["--page-sizes", "3m"],
+        '--page-sizes is "3m"; it must be 4k, 2m or 1g, or a file of lines "FROM TO SIZE"',
+        2,
+      ],
       [["--page-sizes", at("none")], `--page-sizes ${at("none")} does not exist`, 2],
       [
         ["--columns", "x"],

@@ -26,6 +26,7 @@ let size: u64 = 0;
 export function createZone(first: u64, count: u32): void {
   base = first;
   size = count;
+  kept = 0;
   for (let order: i32 = 0; order < ORDERS; ++order) {
     const words = (count >> (order + 6)) + 1;
     const length = (words >> 6) + 1;
@@ -88,6 +89,44 @@ export function allocate(order: u32): u64 {
     return base + ((<u64>block) << order);
   }
   return NO_FRAME;
+}
+
+/** A bit for each frame that is kept for the page that a recording had in it; none while there is no such page. */
+let kept: usize = 0;
+
+function isKept(block: u64): bool {
+  return ((load<u64>(kept + ((<usize>block >> 6) << 3)) >> (block & 63)) & 1) !== 0;
+}
+
+function flipKept(block: u64): void {
+  const at = kept + ((<usize>block >> 6) << 3);
+  store<u64>(at, load<u64>(at) ^ ((<u64>1) << (block & 63)));
+}
+
+/** Keeps the frames from `from` to before `to`, as far as they are free RAM, for `claim`: nothing else is given them. */
+export function keep(from: u64, to: u64): void {
+  if (kept === 0) {
+    const bytes = ((<usize>size >> 6) + 1) << 3;
+    kept = heap.alloc(bytes);
+    memory.fill(kept, 0, bytes);
+  }
+  const end = min(to, base + size);
+  for (let frame = max(from, base); frame < end; ) {
+    const order: u32 =
+      (frame & 511) === 0 && frame + 512 <= end && allocateAt(frame, ORDER_2M) ? ORDER_2M : 0;
+    if (order !== 0 || allocateAt(frame, 0))
+      for (let i: u64 = 0; i < (<u64>1) << order; ++i) flipKept(frame - base + i);
+    frame += (<u64>1) << order;
+  }
+}
+
+/** Takes these 2^order frames, which are all kept or all free; false if they are not, or no RAM. */
+export function claim(frame: u64, order: u32): bool {
+  const count = (<u64>1) << order;
+  if (kept === 0 || frame < base || frame + count > base + size) return allocateAt(frame, order);
+  for (let i: u64 = 0; i < count; ++i) if (!isKept(frame - base + i)) return allocateAt(frame, order);
+  for (let i: u64 = 0; i < count; ++i) flipKept(frame - base + i);
+  return true;
 }
 
 /** Gives 2^order frames back, which join with the buddies that are free. */

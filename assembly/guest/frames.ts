@@ -1,5 +1,5 @@
 import { newMap64 } from "../memory/map64";
-import { allocate, allocateAt, NO_FRAME, ORDER_2M, release } from "./buddy";
+import { allocate, claim, NO_FRAME, ORDER_2M, release } from "./buddy";
 import { placedFrame } from "./policy";
 import { reclaim } from "./reclaim";
 
@@ -14,7 +14,7 @@ export const RECLAIM_BATCH: u32 = 32;
 /** A frame for a page of the program: where the recording had it, if that is known and free. */
 export function allocatePage(vpn: u64): u64 {
   const placed = placedFrame(vpn);
-  return placed !== NO_FRAME && allocateAt(placed, 0) ? placed : allocateFrame();
+  return placed !== NO_FRAME && claim(placed, 0) ? placed : allocateFrame();
 }
 
 /** One frame, for which others are reclaimed if none is free; NO_FRAME if that frees none. */
@@ -27,7 +27,7 @@ export function allocateFrame(): u64 {
 /** Frames of the huge page that begins at `vpn`, or NO_FRAME: none is reclaimed for it. */
 export function allocateHuge(vpn: u64): u64 {
   const placed = placedFrame(vpn);
-  if (placed !== NO_FRAME && (placed & 511) === 0 && allocateAt(placed, ORDER_2M)) return placed;
+  if (placed !== NO_FRAME && (placed & 511) === 0 && claim(placed, ORDER_2M)) return placed;
   return allocate(ORDER_2M);
 }
 

@@ -5,6 +5,7 @@ import { foldFault } from "../replay/oracle";
 import { instruction, setCpl, setInstruction, setStoreBytes } from "../vcpu/registers";
 import { fault } from "../x86/fault";
 import { boot, KERNEL_CODE, loadRegisters, zeroPage } from "./boot";
+import { keep } from "./buddy";
 import { churn, configureChurn } from "./churn";
 import { configureDirectMap, setEvent, setQuiet } from "./direct-map";
 import { configureFaults, handleFault, populatePage } from "./faults";
@@ -79,7 +80,11 @@ export function kernelPlacedRange(
   frameLow: u32,
   frameHigh: u32,
 ): void {
-  placedRanges.add(join(firstLow, firstHigh), join(endLow, endHigh), join(frameLow, frameHigh));
+  const first = join(firstLow, firstHigh);
+  const end = join(endLow, endHigh);
+  const frame = join(frameLow, frameHigh);
+  placedRanges.add(first, end, frame);
+  keep(frame, frame + (end - first));
 }
 
 /** The CPU is in the kernel from here to `leave`. */

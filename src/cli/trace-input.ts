@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { openFile } from "../node/files.js";
 import { printable } from "../report/text.js";
@@ -33,6 +34,8 @@ export const inputOptionsHelp = `  --from FORMAT        the format, where the co
   --v2p FILE           where its pages lay: a v2p.textproto of drmemtrace
   --allow-truncated    take a trace that was cut short as far as it is whole`;
 
+const PAGE_SIZE = /^(4k|2m|1g)$/i;
+
 /** What the options of a command say of its input. */
 export async function openOptions({ values }: Parsed): Promise<OpenOptions> {
   const text = (name: string) => values[name] as string | undefined;
@@ -52,10 +55,14 @@ export async function openOptions({ values }: Parsed): Promise<OpenOptions> {
     options.addresses = addresses;
   }
   const sizes = text("page-sizes");
+  if (sizes !== undefined && /^\d+[kmgt]i?b?$/i.test(sizes) && !PAGE_SIZE.test(sizes) && !existsSync(sizes))
+    throw new UsageError(
+      `--page-sizes is "${sizes}"; it must be 4k, 2m or 1g, or a file of lines "FROM TO SIZE"`,
+    );
   if (sizes !== undefined)
     options.pageSizes = parsePageSizes(
       sizes,
-      /^(4k|2m|1g)$/i.test(sizes) ? sizes : await fileText("--page-sizes", sizes),
+      PAGE_SIZE.test(sizes) ? sizes : await fileText("--page-sizes", sizes),
     );
   const v2p = text("v2p");
   if (v2p !== undefined) options.placement = parseV2p(v2p, await fileText("--v2p", v2p));

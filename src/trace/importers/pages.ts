@@ -43,6 +43,7 @@ export function parsePageSizes(name: string, text: string): PageSizes {
   const alone = sizeOf(text.trim());
   if (alone) return alone;
   let standard: PageSize = "4k";
+  let stated = false;
   const ranges: { from: bigint; to: bigint; size: PageSize }[] = [];
   for (const [i, line] of text.split(/\r?\n/).entries()) {
     const words = line.trim().split(/[\s-]+/);
@@ -56,6 +57,7 @@ export function parsePageSizes(name: string, text: string): PageSizes {
     if (!size) throw fail(`ends in "${words.at(-1)!.slice(0, 40)}", which is no page size`);
     if (words[0] === "default" && words.length === 2) {
       standard = size;
+      stated = true;
       continue;
     }
     const [from, to] = words.slice(0, 2).map(hexadecimal);
@@ -74,6 +76,11 @@ export function parsePageSizes(name: string, text: string): PageSizes {
       );
   }
   if (ranges.length > RUNS_MAX) throw tooMany(name, ranges.length, "ranges");
+  if (ranges.length === 0 && !stated)
+    throw new TraceError(
+      `${name} is no page-size map: it holds no line; write "FROM TO 4k|2m|1g" with hexadecimal addresses, or "default 4k|2m|1g"`,
+      { kind: "corrupt" },
+    );
   if (ranges.length === 0) return standard;
   return {
     default: standard,
@@ -92,6 +99,7 @@ export function parseV2p(name: string, text: string): Placement {
       `${name} is no v2p.textproto: ${what}; it has "page_size: N" and blocks "address_mapping { virtual_address: N physical_address: N }"`,
       { kind: "corrupt" },
     );
+  if (/\baddress_mapping\s*:?\s*\{[^}]*$/.test(clean)) throw fail("its last block does not end");
   const sizes = [...clean.matchAll(/\bpage_size\s*:\s*(0x[0-9a-f]{1,16}|\d{1,20})/gi)].map(([, n]) =>
     Number(n),
   );
@@ -104,8 +112,11 @@ export function parseV2p(name: string, text: string): Placement {
   const seen = new Set<bigint>();
   for (const [, block] of clean.matchAll(/\baddress_mapping\s*:?\s*\{([^}]*)\}/g)) {
     const value = (key: string) => {
-      const found = new RegExp(`\\b${key}\\s*:\\s*(0x[0-9a-f]{1,16}|\\d{1,20})`, "i").exec(block!)?.[1];
-      return found === undefined ? 0n : BigInt(found);
+      const found = new RegExp(`\\b${key}\\s*:\\s*([^\\s,;]*)`).exec(block!)?.[1];
+      if (found === undefined) return 0n;
+      if (!/^(0x[0-9a-f]{1,16}|\d{1,20})$/i.test(found))
+        throw fail(`"${found.slice(0, 40)}" is no ${key.replace("_", " ")}`);
+      return BigInt(found);
     };
     const [gva, gpa] = [value("virtual_address"), value("physical_address")];
     if (gva >> 64n || gpa >> 52n) throw fail("an address does not fit 64 bits, or 52 if physical");
