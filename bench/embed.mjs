@@ -182,7 +182,26 @@ const cases = [
   },
 ];
 
-/* v86 boots the example's ROM first, whose window of pages is then in its TLB. */
+const cpu = () => {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+};
+const best = new Map();
+function measure(...which) {
+  for (let round = 0; round < ROUNDS; ++round) {
+    for (const { name, run } of which) {
+      const start = cpu();
+      run();
+      best.set(name, Math.min(best.get(name) ?? Number.POSITIVE_INFINITY, ((cpu() - start) * 1000) / N));
+    }
+  }
+}
+measure(...cases);
+
+/*
+ * v86 boots the example's ROM, whose window of pages is then in its TLB. The example has an MMU of its own: only now, as an engine
+ * calls one faster than several.
+ */
 const { runComparison } = await import("../build/examples/v86/run.js");
 const { host: v86 } = await runComparison();
 const WINDOW = 0x4000_0000;
@@ -190,25 +209,14 @@ cases.push({
   name: "v86, its lookup called inside its WebAssembly",
   run: () => v86.lookups(WINDOW, STEP, MASK, N),
 });
+measure(...cases.slice(-2));
 
-const cpu = () => {
-  const { user, system } = process.cpuUsage();
-  return user + system;
-};
-const best = cases.map(() => Number.POSITIVE_INFINITY);
-for (let round = 0; round < ROUNDS; ++round) {
-  for (const [i, { run }] of cases.entries()) {
-    const start = cpu();
-    run();
-    best[i] = Math.min(best[i], ((cpu() - start) * 1000) / N);
-  }
-}
 console.log(`A translation that hits the TLB: best of ${ROUNDS} rounds of ${N} each, process CPU time`);
 console.table(
-  cases.map(({ name }, i) => ({
-    host: name,
-    ns: Number(best[i].toFixed(2)),
-    "against translate()": Number((best[i] / best[0]).toFixed(2)),
+  [...best].map(([host, ns]) => ({
+    host,
+    ns: Number(ns.toFixed(2)),
+    "against translate()": Number((ns / best.get(cases[0].name)).toFixed(2)),
   })),
 );
 const { counters, laws } = mmu.result();

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Access, Status } from "../src/embed/index.js";
 import { bytesOfBlob, compare, openTrace, resolveConfig, techniqueKeys } from "../src/index.js";
+import { checkTrace } from "../src/trace/tools/check.js";
 import { A, D, G, Guest, P, RW, US } from "./embed/guest.js";
 
 const [R, W, F, U] = [Access.read, Access.write, Access.fetch, Access.user];
@@ -172,4 +173,75 @@ it("a batch answers until the first that is not ok", () => {
   expect([after[8 * 3 + 3], after[8 * 3 + 6]]).toEqual([Status.pageFault, 4]);
   expect(g.mmu.translateBatch(4, 5)).toBe(5);
   expect(after[8 * 4 + 4]).toBe(0x50_0000);
+});
+
+describe("what a recording says of tables", () => {
+  const PD_SLOT = 0n;
+  /** A guest whose page DATA has tables of its own below the root, and its kernel's window. */
+  function recorded() {
+    const g = new Guest({ record: true });
+    const root = g.table();
+    g.map(root, CODE, 0x40_0000);
+    const leaf = g.map(root, DATA, 0x50_0000);
+    for (let i = 0; i < 8; ++i)
+      g.map(root, KERNEL + 0x20_0000n * BigInt(i), 0x20_0000 * i, P | RW | A | D | G, 2);
+    g.start(root);
+    const table = leaf - (leaf % 4096);
+    const directory = table - 4096;
+    expect(g.read(directory + 8 * Number(PD_SLOT)) & ~0xfffn).toBe(BigInt(table));
+    const store = (at: number, value: bigint) => {
+      expect(g.go(KERNEL + BigInt(at), W, 8)).toBe(Status.ok);
+      g.write(at, value);
+    };
+    const read = () => expect(g.go(DATA, R | U, 8)).toBe(Status.ok);
+    return { g, table, directory, store, read };
+  }
+  const opened = async (g: Guest) =>
+    openTrace(bytesOfBlob("guest.nwt", new Blob([(await g.mmu.trace()) as Uint8Array<ArrayBuffer>])));
+
+  it("a table that nothing leads to is dropped, and told anew when it is one again", async () => {
+    const { g, table, directory, store, read } = recorded();
+    read();
+    const entry = g.read(directory);
+    store(directory, 0n);
+    g.mmu.flush();
+    /* Data for a while: no store of an entry. */
+    store(table + 8, 0x1234n);
+    store(table + 8, 0n);
+    store(directory, entry);
+    read();
+    const trace = await opened(g);
+    expect(await checkTrace(trace)).toMatchObject({ fault: undefined, stale: 0, withoutTruth: 0 });
+    const { machines } = await compare(trace, [resolveConfig({ set: ["technique=native"] })]);
+    const { counters, oracle } = machines[0]!;
+    expect([counters.tablePagesDropped, counters.tableWrites, counters.guestInvpcid]).toEqual([1, 2, 1]);
+    expect(oracle).toMatchObject({ mismatches: 0, unknown: 0 });
+  });
+
+  it("one that another entry still leads to stays", async () => {
+    const { g, table, directory, store, read } = recorded();
+    store(directory + 8 * 100, g.read(directory));
+    read();
+    store(directory, 0n);
+    store(table + 8, 0x1234_5000n | P);
+    const trace = await opened(g);
+    const { machines } = await compare(trace, [resolveConfig({ set: ["technique=native"] })]);
+    expect([machines[0]!.counters.tablePagesDropped, machines[0]!.counters.tableWrites]).toEqual([0, 3]);
+  });
+
+  it("refuses what a trace cannot say, before it is done", () => {
+    const { g } = recorded();
+    const before = g.mmu.counters();
+    expect(() => g.go(DATA, R | U | Access.shadowStack)).toThrow(
+      /^a trace has no shadow-stack accesses; record a/,
+    );
+    expect(() => g.mmu.setPkrs(4)).toThrow(
+      /^a trace has no IA32_PKRS; record a guest that leaves CR4.PKS clear$/,
+    );
+    expect(() => g.mmu.setState({ pkrs: 4n })).toThrow(/^a trace has no IA32_PKRS/);
+    expect(() => g.mmu.replay(new Uint8Array())).toThrow(/^a recorder must see each event/);
+    expect(() => g.mmu.translateBatch(0, 1)).toThrow(/^a recorder must see each store/);
+    expect([g.mmu.setPkrs(0), g.mmu.state().pkrs]).toEqual([Status.ok, 0n]);
+    expect(g.mmu.counters()).toEqual(before);
+  });
 });

@@ -230,6 +230,7 @@ export class Mmu {
 
   #recorded(low: number, high: number, access: number, bytes: number): number {
     const recorder = this.#recorder!;
+    recorder.checkAccess(access);
     if (bytes !== 0) recorder.settle();
     const status = this.exports.embedTranslate(low, high, access);
     this.#functions.check();
@@ -370,6 +371,7 @@ export class Mmu {
   // ── Registers. Each returns a `Status`: ok, generalProtection, or the exit that a load of PDPTEs met.
 
   #load(register: number, value: Value): number {
+    this.#recorder?.checkRegister(register, BigInt.asUintN(64, BigInt(value)));
     this.#recorder?.settle();
     this.#set(Cell.value, BigInt.asUintN(64, BigInt(value)));
     const status = this.#asked(this.exports.embedLoad(register));
@@ -432,6 +434,7 @@ export class Mmu {
   setState(state: Partial<RegisterState>): void {
     checkKeys(state, "the state", STATE);
     const all = { ...this.state(), ...state };
+    this.#recorder?.checkRegister(Register.pkrs, BigInt(all.pkrs));
     for (const [i, name] of (["cr0", "cr3", "cr4", "efer", "pkru", "pkrs"] as const).entries())
       this.#set(i, all[name]);
     this.#set(Cell.ac, all.ac ? 1 : 0);
@@ -509,8 +512,10 @@ export class Mmu {
     this.exports.embedInvlpga();
     this.#after(0);
   }
-  /** Drops everything cached. */
+  /** Drops everything cached. A trace has it as an INVPCID of type 2. */
   flush(): void {
+    this.#recorder?.settle();
+    this.#recorder?.invpcid(2, 0, 0, 0);
     this.exports.embedFlush();
     this.#after(0);
   }
@@ -647,6 +652,9 @@ export class Mmu {
    * ReplayError.
    */
   replay(records: Uint8Array): void {
+    if (this.#recorder !== undefined)
+      throw new ConfigError("a recorder must see each event: make it by its own call while recording");
+    if (!(records instanceof Uint8Array)) throw new ConfigError("records must be a Uint8Array");
     this.#machine.feed(records);
     this.#refresh();
     this.#after(0);

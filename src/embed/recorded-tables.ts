@@ -32,10 +32,16 @@ function isLarge(mode: Mode, entry: bigint, level: number): boolean {
 
 /**
  * The page tables that a trace has told so far, and what it must still be told: a table when it becomes reachable, an
- * entry when it is stored. Accessed and dirty flags that the CPU sets are not told.
+ * entry when it is stored, a table that no entry leads to any more. Accessed and dirty flags that the CPU sets are not told.
  */
 export class RecordedTables {
+  /** By frame. */
   readonly #known = new Map<number, Table>();
+  /** Entries of known tables that lead to a frame, as entries of the current mode. */
+  readonly #references = new Map<number, number>();
+  /** Frames that something else may lead to: CR3, the PDPTE registers, tables of another mode. They stay tables. */
+  readonly #kept = new Set<number>();
+  #counted = "";
 
   constructor(
     readonly mmu: RecordedMmu,
@@ -51,13 +57,27 @@ export class RecordedTables {
     return { levels: 2, entryBytes: 4, root: Number(cr3 & 0xffff_f000n), pse: (cr4 & CR4_PSE) !== 0n };
   }
 
+  /** The mode; references of another one count no longer. */
+  #current(): Mode {
+    const mode = this.#mode();
+    const name = `${mode.levels} ${mode.pse}`;
+    if (mode.levels > 0 && name !== this.#counted) {
+      for (const frame of this.#known.keys()) this.#kept.add(frame);
+      this.#references.clear();
+      this.#counted = name;
+    }
+    return mode;
+  }
+
   /** A register was loaded: tables that are reachable now are told, and a root that was changed behind the MMU's back. */
   reach(): void {
-    const mode = this.#mode();
+    const mode = this.#current();
     if (mode.levels === 0) return;
+    this.#kept.add(Math.floor(mode.root / 4096));
     const root = this.#known.get(Math.floor(mode.root / 4096));
-    if (root !== undefined && this.#differs(mode, mode.root, root.words)) this.#forget(mode.root);
-    this.#tell(mode, mode.root, mode.levels);
+    if (root !== undefined && this.#differs(mode, mode.root, root.words))
+      this.#tellAnew(mode, mode.root, mode.levels);
+    else this.#tell(mode, mode.root, mode.levels);
   }
 
   /** Whether a table holds something else than was told, but for flags that the CPU sets. */
@@ -66,8 +86,12 @@ export class RecordedTables {
     const first = table - (table % 4096);
     return words.some((word, i) => ((word ^ this.mmu.peek(first + 8 * i)) & ~flags) !== 0n);
   }
-  #forget(table: number): void {
-    this.#known.delete(Math.floor(table / 4096));
+  #tellAnew(mode: Mode, table: number, level: number): void {
+    const frame = Math.floor(table / 4096);
+    const before = this.#known.get(frame);
+    this.#known.delete(frame);
+    this.#tell(mode, table, level);
+    if (before !== undefined) for (const word of before.words) this.#unlink(mode, word, before.level);
   }
 
   #tell(mode: Mode, table: number, level: number): void {
@@ -83,19 +107,38 @@ export class RecordedTables {
     this.encoder.ptp(frame, level, entries);
     for (const [i] of entries)
       if (mode.levels !== 3 || level !== 3 || (i >= (table % 4096) / 8 && i < (table % 4096) / 8 + 4))
-        this.#tellBelow(mode, words[i]!, level);
+        this.#link(mode, words[i]!, level);
   }
 
-  /** The tables that a word of a table of `level` leads to. */
-  #tellBelow(mode: Mode, word: bigint, level: number): void {
-    if (level === 1) return;
-    if (mode.entryBytes === 8) this.#tellEntry(mode, word, level);
-    else for (const entry of [word & 0xffff_ffffn, word >> 32n]) this.#tellEntry(mode, entry, level);
+  /** Frames of the tables that a word of a table of `level` leads to. */
+  #below(mode: Mode, word: bigint, level: number): number[] {
+    if (level === 1) return [];
+    const entries = mode.entryBytes === 8 ? [word] : [word & 0xffff_ffffn, word >> 32n];
+    return entries
+      .filter((entry) => (entry & PRESENT) !== 0n && !isLarge(mode, entry, level))
+      .map((entry) => Number((entry & FRAME) >> 12n));
   }
 
-  #tellEntry(mode: Mode, entry: bigint, level: number): void {
-    if (!(entry & PRESENT)) return;
-    if (!isLarge(mode, entry, level)) this.#tell(mode, Number(entry & FRAME), level - 1);
+  #link(mode: Mode, word: bigint, level: number): void {
+    for (const frame of this.#below(mode, word, level)) {
+      /* A PDPTE register keeps its table whatever becomes of the entry in memory. */
+      if (mode.levels === 3 && level === 3) this.#kept.add(frame);
+      this.#references.set(frame, (this.#references.get(frame) ?? 0) + 1);
+      this.#tell(mode, frame * 4096, level - 1);
+    }
+  }
+
+  /** A word is in its table no more: tables that nothing leads to are dropped, and what they led to. */
+  #unlink(mode: Mode, word: bigint, level: number): void {
+    for (const frame of this.#below(mode, word, level)) {
+      const left = (this.#references.get(frame) ?? 1) - 1;
+      this.#references.set(frame, Math.max(left, 0));
+      const its = this.#known.get(frame);
+      if (left > 0 || its === undefined || this.#kept.has(frame)) continue;
+      this.#known.delete(frame);
+      this.encoder.ptpDrop(frame);
+      for (const entry of its.words) this.#unlink(mode, entry, its.level);
+    }
   }
 
   /** The guest stored `bytes` at a guest-physical address. */
@@ -107,10 +150,13 @@ export class RecordedTables {
 
   #entry(its: Table, at: number): void {
     const value = this.mmu.peek(at);
+    const before = its.words[(at % 4096) / 8]!;
     its.words[(at % 4096) / 8] = value;
     this.encoder.ptw(at, value);
-    const mode = this.#mode();
-    if (mode.levels > 0) this.#tellBelow(mode, value, its.level);
+    const mode = this.#current();
+    if (mode.levels === 0) return;
+    this.#link(mode, value, its.level);
+    this.#unlink(mode, before, its.level);
   }
 
   /**
@@ -119,7 +165,7 @@ export class RecordedTables {
    * CR3 reads it.
    */
   check(va: bigint): void {
-    const mode = this.#mode();
+    const mode = this.#current();
     if (mode.levels === 0) return;
     const bits = mode.entryBytes === 8 ? 9n : 10n;
     let table = mode.root;
@@ -131,8 +177,8 @@ export class RecordedTables {
       const told = this.#known.get(Math.floor(table / 4096))?.words[(word % 4096) / 8];
       const now = this.mmu.peek(word);
       const flags = mode.entryBytes === 8 ? FLAGS : TWO_FLAGS;
-      if (told !== undefined && ((told ^ now) & ~flags) !== 0n && !pdpt) this.#forget(table);
-      this.#tell(mode, table, level);
+      if (told !== undefined && ((told ^ now) & ~flags) !== 0n && !pdpt) this.#tellAnew(mode, table, level);
+      else this.#tell(mode, table, level);
       if (!this.#known.has(Math.floor(table / 4096))) return;
       const entry = mode.entryBytes === 8 ? now : at % 8 === 0 ? now & 0xffff_ffffn : now >> 32n;
       if (!(entry & PRESENT) || level === 1 || isLarge(mode, entry, level)) return;

@@ -1,3 +1,4 @@
+import { ConfigError } from "../config/index.js";
 import { Access, Register, Status } from "../generated/abi.js";
 import { version } from "../generated/version.js";
 import { RecordEncoder, type Recorded } from "../trace/index.js";
@@ -91,8 +92,6 @@ export class Recorder {
 
   /** A translation was answered by `status`. With 0 bytes it is the second page of the access before. */
   access(low: number, high: number, access: number, bytes: number, status: number): void {
-    if (access & Access.shadowStack)
-      throw new Error("a trace has no shadow-stack accesses: record a guest without CET");
     const va = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
     const { mmu } = this;
     const walks = mmu.walks();
@@ -113,6 +112,19 @@ export class Recorder {
     else if (status === Status.generalProtection) this.exception(13, 0, 0n);
   }
 
+  /** What a trace cannot say is refused before it is done. */
+  checkAccess(access: number): void {
+    if (access & Access.shadowStack)
+      throw new ConfigError(
+        "a trace has no shadow-stack accesses; record a guest that leaves CR4.CET clear",
+        "record",
+      );
+  }
+  checkRegister(register: number, value: bigint): void {
+    if (register === Register.pkrs && value !== 0n)
+      throw new ConfigError("a trace has no IA32_PKRS; record a guest that leaves CR4.PKS clear", "record");
+  }
+
   exception(vector: number, errorCode: number, cr2: bigint): void {
     this.settle();
     this.#encoder.exception(vector, errorCode, this.#rip, cr2);
@@ -129,7 +141,6 @@ export class Recorder {
     else if (register === Register.cr4) e.cr4(value);
     else if (register === Register.efer) e.efer(value);
     else if (register === Register.pkru) e.pkru(Number(value & 0xffff_ffffn));
-    else throw new Error("a trace has no IA32_PKRS: record a guest without it");
     this.#tables.reach();
   }
 
