@@ -33,6 +33,7 @@ describeInChromium("what the page varies and is told", (browser) => {
     expect(await page.inputValue("[name=vary]")).toBe("tlb.l2.0.entries=384,768,1536,3072");
     await page.fill("[name=vary]", "tlb.l2.0.entries=384,1536\nhost.page=4k,2m");
     expect(await page.isDisabled("[name=hostPage][value='2m']")).toBe(true);
+    expect(await page.textContent("#vary-hint")).toBe("Every combination is replayed: 4.");
     await page.click("#more summary");
     await page.fill("[name=warmup]", "10000");
     await page.fill("[name=interval]", "200000");

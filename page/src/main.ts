@@ -152,7 +152,7 @@ function setRunning(request: Request | undefined): void {
   byId("status").textContent = `Replaying ${request.trace}.`;
   progress.start(request);
   const { top } = byId("results").getBoundingClientRect();
-  if (top > innerHeight / 2) byId("results").scrollIntoView();
+  if (top < 0 || top > innerHeight / 2) byId("results").scrollIntoView();
 }
 
 /** Where a replay came to nothing, the result before it stays. */

@@ -1,5 +1,6 @@
 import { findPreset, isSynthName, presets, valuesOf } from "nestwalk";
-import { el } from "../dom.js";
+import { byId, el } from "../dom.js";
+import { grouped } from "../format.js";
 import { field, form, linesOf, textOf } from "./fields.js";
 
 /** Keys that have a field of their own, which is out of use while they are varied. */
@@ -55,6 +56,14 @@ function followVaried(): void {
     const closed = keys.includes(key) || (key === "kernel.pages" && !varies.played);
     for (const input of form.querySelectorAll<HTMLInputElement>(selector)) input.disabled = closed;
   }
+  const settings = linesOf("vary").reduce((product, line) => product * valuesIn(line), 1);
+  byId("vary-hint").textContent =
+    settings > 1 ? `Every combination is replayed: ${grouped(settings)}.` : "Every combination is replayed.";
+}
+
+/** How many values a line gives, those within brackets as one. */
+function valuesIn(line: string): number {
+  return line.replace(/[[{].*?[\]}]/g, "").split(",").length;
 }
 
 /** Sizes around those of the CPU that is chosen, and what else changes results most. */
