@@ -4,6 +4,7 @@ import { build } from "esbuild";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { compare, resolveConfig } from "../src/index.js";
 import { openFile } from "../src/node.js";
+import { type Figure, walkGridFigure } from "../src/plot/index.js";
 import { openTrace } from "../src/trace/index.js";
 import { describeInChromium, openLocal } from "./browser/chromium.js";
 import { folder, root } from "./page/build.js";
@@ -62,9 +63,21 @@ describeInChromium("what docs/notebooks.md says", (browser) => {
     await close();
   });
 
+  it("holds of a cell of Observable", async () => {
+    const { page, external, errors, close } = await openLocal(browser(), { root: site.path });
+    const cell = codeOf("Observable", "js").replace("https://example.org/", "/");
+    const figure = (await page.evaluate(`(async () => { ${cell}; return figure; })()`)) as Figure;
+    const trace = await openTrace(await openFile(TRACE));
+    const { machines } = await compare(trace, [resolveConfig({ set: ["technique=nested"] })]);
+    expect(figure.table).toEqual(walkGridFigure(machines[0]!).table);
+    expect(external).toEqual([]);
+    expect(errors).toEqual([]);
+    await close();
+  });
+
   it("holds of a kernel that runs in a worker", async () => {
     const { page, errors, close } = await openLocal(browser(), { root: site.path });
-    const cell = codeOf("JupyterLite", "js").replaceAll("/files/", "/");
+    const cell = codeOf("JupyterLite", "js").replace("https://example.org/lite/files/", "/");
     const [, last] = /\n(.*);\n$/.exec(cell)!;
     const script = `onmessage = async () => { ${cell.replace(`${last};\n`, `postMessage(${last});\n`)} };`;
     writeFileSync(join(site.path, "kernel.js"), script);
