@@ -151,8 +151,29 @@ describeInChromium("a report in the browser", (browser) => {
     await close();
   });
 
+  it("of a comparison with keys varied fits as well, in light and dark", async () => {
+    const points = [64, 4096].map((entries) => ({ at: { "tlb.l2.0.entries": entries }, result: guest }));
+    const axes = [{ key: "tlb.l2.0.entries", values: [64, 4096] }];
+    const varied = join(dir, "varied.html");
+    writeFileSync(varied, reportHtml({ result: { nestwalk: "1", config: {}, axes, points }, plotly }));
+    for (const dark of [false, true]) {
+      const { page, external, errors, close } = await openLocal(browser(), {
+        file: varied,
+        width: 360,
+        dark,
+      });
+      await page.waitForSelector("#plot-vary-tlb-l2-0-entries .main-svg");
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+      expect(await axeSerious(page)).toEqual([]);
+      expect([external, errors]).toEqual([[], []]);
+      await close();
+    }
+  });
+
   for (const [width, dark] of [
     [1440, false],
+    [1440, true],
+    [360, false],
     [360, true],
   ] as const)
     it(`fits ${width} pixels in ${dark ? "dark" : "light"} colours and has no serious violation of accessibility`, async () => {
