@@ -8,7 +8,7 @@ import { ReplayError } from "./replay-error.js";
 import { type MachineResult, RESULT_SCHEMA, type Result, type TraceDescription } from "./result.js";
 import { toHex } from "./trace/bytes.js";
 import { sha256 } from "./trace/platform.js";
-import type { Recorded, TraceSource } from "./trace/source.js";
+import { type Recorded, shareRead, type TraceSource } from "./trace/source.js";
 
 export interface Progress {
   /** Share of the trace replayed, where its length is known. */
@@ -55,14 +55,12 @@ export async function compare(
   }
   const first = machines[0];
   if (first === undefined) throw new RangeError("compare needs at least one machine");
-  const total = trace.header.totals;
-  const all = total === undefined ? undefined : total.fetches + total.reads + total.writes;
   const stream = trace.hashedStream ? undefined : sha256();
   for await (const slice of trace.records()) {
     stream?.update(slice);
     for (const machine of machines) machine.feed(slice);
     const { accesses } = first;
-    options.onProgress?.({ fraction: all === undefined || all === 0 ? undefined : accesses / all, accesses });
+    options.onProgress?.({ fraction: shareRead(trace, accesses), accesses });
   }
   if (!first.ended && trace.truncated === undefined) {
     throw new ReplayError(

@@ -3,6 +3,7 @@ import { crc32 as zlibCrc32 } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { type ByteSource, bytesInMemory, bytesOfStream } from "../src/trace/bytes.js";
 import { openTrace } from "../src/trace/open.js";
+import { shareRead } from "../src/trace/source.js";
 import { drive } from "../src/trace/unpack/drive.js";
 import { wrapperOf } from "../src/trace/unpack/table.js";
 import { XzUnpacker } from "../src/trace/unpack/xz.js";
@@ -225,4 +226,25 @@ describe("a zstd file", () => {
     for (const size of [3, 5])
       expect(await outcome(sized(size))).toBe(damage(6, "a frame of another length than it says"));
   });
+});
+
+it("how much of a file has been read is known on the way, unless it is read in another order", async () => {
+  const trace = pgrec1File(smallStream());
+  const shares = async (file: Uint8Array, options = {}) => {
+    const source = await openTrace(bytesInMemory("t", file, 64), options);
+    const seen = [shareRead(source, 0)];
+    for await (const _ of source.records()) seen.push(shareRead(source, 0));
+    return seen;
+  };
+  for (const file of [trace, gz(trace)]) {
+    const [before, ...seen] = await shares(file);
+    expect(before).toBeUndefined();
+    expect(seen.at(-1)).toBe(1);
+    expect(seen).toEqual([...seen].sort((a, b) => a! - b!));
+  }
+  const [, first] = await shares(trace);
+  expect(first).toBeLessThan(0.5);
+  const text = new TextEncoder().encode("I  00001000,4\n".repeat(50));
+  expect((await shares(text, { from: "lackey" })).at(-1)).toBe(1);
+  expect(new Set(await shares(zipFile([["t", trace]])))).toEqual(new Set([undefined]));
 });

@@ -32,6 +32,16 @@ describe("help", () => {
   );
 });
 
+it("trace formats shows what each format looks like", async () => {
+  const { stdout } = await nestwalk(["trace", "formats"]);
+  const rows = stdout.split("\n\n")[0]!.split("\n");
+  expect(rows).toContain(
+    "lackey        a valgrind lackey trace: lines such as I  0401ab70,3; virtual addresses",
+  );
+  expect(rows.length).toBe(14);
+  expect(stdout).toMatch(/\n\nEach may be compressed by gzip, xz, bzip2, zstd or zip\.\n$/);
+});
+
 describe("trace info", () => {
   it("says of a user-space trace what it is", async () => {
     const { code, stdout } = await nestwalk(["trace", "info", loop]);

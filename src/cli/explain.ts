@@ -7,6 +7,7 @@ import {
 } from "../explain/index.js";
 import { ansi, plain } from "../report/style.js";
 import { requestedMachines } from "../request/index.js";
+import { shareRead } from "../trace/source.js";
 import { type OptionSpecs, type Parsed, parseArguments, positional } from "./arguments.js";
 import { writeHelp } from "./help.js";
 import { type Io, mayColour, UsageError } from "./io.js";
@@ -20,7 +21,6 @@ import {
 } from "./machines.js";
 import { mustBeWritable, writeJson } from "./output.js";
 import { startProgress } from "./progress.js";
-import { fractionOf } from "./trace-info.js";
 import { count, inputOptions, inputOptionsHelp, openInput, warnTruncated } from "./trace-input.js";
 
 export const explainHelp = `nestwalk explain TRACE [options]
@@ -97,7 +97,7 @@ export async function explainCommand(args: readonly string[], io: Io): Promise<n
   const trace = await openInput(TRACE, parsed);
   const progress = startProgress(io, 1, false);
   const onProgress = (accesses: number) =>
-    progress.update({ fraction: fractionOf(trace, accesses), accesses });
+    progress.update({ fraction: shareRead(trace, accesses), accesses });
   let explanations: Explanation[];
   try {
     explanations =

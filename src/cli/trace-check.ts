@@ -1,11 +1,11 @@
 import { counted, grouped } from "../report/numbers.js";
 import { printable } from "../report/text.js";
+import { shareRead } from "../trace/source.js";
 import { type CheckReport, checkTrace } from "../trace/tools/check.js";
 import { positional } from "./arguments.js";
 import { FailureError, type Io } from "./io.js";
 import { jsonText } from "./output.js";
 import { startProgress } from "./progress.js";
-import { fractionOf } from "./trace-info.js";
 import { inputOptionsHelp, openInput, traceArguments, warnTruncated } from "./trace-input.js";
 
 export const checkHelp = `nestwalk trace check FILE [options]
@@ -34,7 +34,7 @@ export async function checkCommand(args: readonly string[], io: Io): Promise<num
   let report: CheckReport;
   try {
     report = await checkTrace(trace, (accesses) =>
-      progress.update({ fraction: fractionOf(trace, accesses), accesses }),
+      progress.update({ fraction: shareRead(trace, accesses), accesses }),
     );
   } finally {
     progress.end();

@@ -3,6 +3,7 @@ import { printable } from "../report/text.js";
 import { exportDrmemtrace } from "../trace/exporters/drmemtrace.js";
 import { exportLackey } from "../trace/exporters/lackey.js";
 import { convertTrace, type TraceSource } from "../trace/index.js";
+import { shareRead } from "../trace/source.js";
 import { cutTrace } from "../trace/tools/cut.js";
 import { mergeTraces, QUANTUM } from "../trace/tools/merge.js";
 import { traceText } from "../trace/tools/text.js";
@@ -10,7 +11,6 @@ import { type Parsed, positional } from "./arguments.js";
 import { type Io, interruptible, UsageError } from "./io.js";
 import { mustNotBeInput, writeFile } from "./output.js";
 import { startProgress } from "./progress.js";
-import { fractionOf } from "./trace-info.js";
 import { count, inputOptionsHelp, openInput, traceArguments, warnTruncated } from "./trace-input.js";
 
 const outputOptionsHelp = `  --to FORMAT          nwt (default), text, drmemtrace or lackey. An OUT that ends in .gz is
@@ -110,7 +110,7 @@ async function write(trace: TraceSource, path: string, parsed: Parsed, io: Io): 
   const progress = startProgress(io, 1, false);
   try {
     const plain = interruptible(
-      parts(trace, to, (accesses) => progress.update({ fraction: fractionOf(trace, accesses), accesses })),
+      parts(trace, to, (accesses) => progress.update({ fraction: shareRead(trace, accesses), accesses })),
       io,
     );
     const bytes = await writeFile(path, path.endsWith(".gz") ? gzipped(plain) : plain);

@@ -1,6 +1,6 @@
 import { compressions, traceFormats } from "../trace/index.js";
 import { parseArguments, positional } from "./arguments.js";
-import { writeHelp } from "./help.js";
+import { writeHelp, writeRows } from "./help.js";
 import type { Io } from "./io.js";
 
 export const formatsHelp = `nestwalk trace formats
@@ -17,8 +17,12 @@ export async function formatsCommand(args: readonly string[], io: Io): Promise<n
   }
   positional("trace formats", positionals);
   const width = Math.max(...traceFormats.map(({ format }) => format.length)) + 2;
-  const rows = traceFormats.map(({ format, title }) => `${format.padEnd(width)}${title}`);
+  const rows = traceFormats.map(({ format, title, looks }) => ({
+    left: format.padEnd(width),
+    text: `${title}: ${looks}`,
+  }));
   const packed = `${compressions.slice(0, -1).join(", ")} or ${compressions.at(-1)}`;
-  io.stdout.write(`${rows.join("\n")}\n\nEach may be compressed by ${packed}.\n`);
+  writeRows(io, rows);
+  io.stdout.write(`\nEach may be compressed by ${packed}.\n`);
   return 0;
 }

@@ -1,6 +1,7 @@
 import { counted, grouped, percent } from "../report/numbers.js";
 import { headerText, printable } from "../report/text.js";
 import type { TraceSource } from "../trace/index.js";
+import { shareRead } from "../trace/source.js";
 import { footprintBytes, type TraceFacts, traceFacts } from "../trace/tools/info.js";
 import { positional } from "./arguments.js";
 import type { Io } from "./io.js";
@@ -31,7 +32,7 @@ export async function infoCommand(args: readonly string[], io: Io): Promise<numb
   let facts: TraceFacts;
   try {
     facts = await traceFacts(trace, (accesses) =>
-      progress.update({ fraction: fractionOf(trace, accesses), accesses }),
+      progress.update({ fraction: shareRead(trace, accesses), accesses }),
     );
   } finally {
     progress.end();
@@ -45,12 +46,6 @@ export async function infoCommand(args: readonly string[], io: Io): Promise<numb
   else io.stdout.write(`${infoLines(trace, sha256, facts).join("\n")}\n`);
   warnTruncated(trace, io);
   return 0;
-}
-
-/** How much of a trace has been read, where its length is known. */
-export function fractionOf({ header: { totals } }: TraceSource, accesses: number): number | undefined {
-  const all = totals === undefined ? 0 : totals.fetches + totals.reads + totals.writes;
-  return all === 0 ? undefined : accesses / all;
 }
 
 /** Bytes in the largest unit that leaves a number of at least 1. */

@@ -1,9 +1,9 @@
+import { shareRead } from "../trace/source.js";
 import { type StatOptions, type TraceStatistics, traceStatistics } from "../trace/tools/stat.js";
 import { positional } from "./arguments.js";
 import { type Io, UsageError } from "./io.js";
 import { jsonText } from "./output.js";
 import { startProgress } from "./progress.js";
-import { fractionOf } from "./trace-info.js";
 import { count, inputOptionsHelp, openInput, traceArguments, warnTruncated } from "./trace-input.js";
 
 export const statHelp = `nestwalk trace stat FILE [options]
@@ -41,7 +41,7 @@ export async function statCommand(args: readonly string[], io: Io): Promise<numb
   let statistics: TraceStatistics;
   try {
     statistics = await traceStatistics(trace, options, (accesses) =>
-      progress.update({ fraction: fractionOf(trace, accesses), accesses }),
+      progress.update({ fraction: shareRead(trace, accesses), accesses }),
     );
   } finally {
     progress.end();

@@ -10,6 +10,7 @@ export class TraceInput {
   readonly wrapper: Wrapper | undefined;
   /** The opening pass: what a pipe is read from, and what a file is looked at with. */
   #opening: Pass | undefined;
+  #pass: Pass | undefined;
   #digest: Promise<string>;
   #settle!: { resolve(hex: string): void; reject(error: unknown): void };
   #settled = false;
@@ -54,8 +55,20 @@ export class TraceInput {
     this.#opening = undefined;
   }
 
+  /** Part of the file that the last pass has read, where that is known. */
+  get share(): number | undefined {
+    const { size } = this.source;
+    if (!size || this.wrapper?.seeks) return undefined;
+    return this.#pass && this.#pass.fileBytes / size;
+  }
+
   /** The content from its start. */
   async content(): Promise<Pass> {
+    this.#pass = await this.#next();
+    return this.#pass;
+  }
+
+  async #next(): Promise<Pass> {
     const opening = this.#opening;
     this.#opening = undefined;
     if (opening) return opening;

@@ -21,13 +21,15 @@ const accepted = () => `${optionName("formats")} lists what can be read`;
 export interface TraceFormat {
   format: string;
   title: string;
+  /** How a user knows it. */
+  looks: string;
 }
 
 /** Every format that `openTrace` reads, plain or compressed. */
 export const traceFormats: readonly TraceFormat[] = [
-  { format: "nwt", title: "a nestwalk trace" },
-  { format: "pgrec1", title: "a PGREC1 recording" },
-  ...importers.map(({ format, title }) => ({ format, title })),
+  { format: "nwt", title: "a nestwalk trace", looks: "chunks with checksums, and an index" },
+  { format: "pgrec1", title: "a PGREC1 recording", looks: "what the QEMU plugins of recorder/ write" },
+  ...importers.map(({ format, title, looks }) => ({ format, title, looks })),
 ];
 
 /** What compression is taken off. */

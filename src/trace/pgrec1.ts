@@ -104,6 +104,10 @@ export class Pgrec1Source implements TraceSource {
     }
   }
 
+  readShare(): number | undefined {
+    return this.input.share;
+  }
+
   sha256(): Promise<string> {
     return this.input.sha256();
   }

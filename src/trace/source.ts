@@ -76,6 +76,8 @@ export interface TraceSource {
    * it, so that nobody else has to.
    */
   hashedStream?(): string;
+  /** Part of the file that records() has read so far, 0 to 1, where the header has no totals to tell it by. */
+  readShare?(): number | undefined;
   /** Set once records() has ended early on a truncated file that was allowed to be. */
   readonly truncated: Truncation | undefined;
   /**
@@ -83,6 +85,14 @@ export interface TraceSource {
    * come to the end.
    */
   sha256(): Promise<string>;
+}
+
+/** How much of a trace has been read after so many accesses, 0 to 1, where that is known. */
+export function shareRead(trace: TraceSource, accesses: number): number | undefined {
+  const { totals } = trace.header;
+  if (totals === undefined) return trace.readShare?.();
+  const all = totals.fetches + totals.reads + totals.writes;
+  return all === 0 ? undefined : accesses / all;
 }
 
 export interface OpenOptions {

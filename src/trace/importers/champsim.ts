@@ -12,6 +12,7 @@ import type { RecordOut } from "./out.js";
 interface Layout {
   format: string;
   title: string;
+  looks: string;
   words: number;
   /** First word and number of the stores and loads; each is two words. */
   stores: number;
@@ -86,6 +87,7 @@ function importer(layout: Layout): Importer {
   return {
     format: layout.format,
     title: layout.title,
+    looks: layout.looks,
     probe(head, whole) {
       const all = headWords(head, words);
       const count = all.length / words;
@@ -144,6 +146,7 @@ function canonical(hi: number): boolean {
 export const champsim = importer({
   format: "champsim",
   title: "a ChampSim trace",
+  looks: "records of 64 bytes, one an instruction; virtual addresses",
   words: 16,
   stores: 4,
   storeSlots: 2,
@@ -155,6 +158,7 @@ export const champsim = importer({
 export const cloudsuite = importer({
   format: "cloudsuite",
   title: "a ChampSim trace of the CloudSuite kind",
+  looks: "records of 96 bytes, with address spaces; virtual addresses",
   words: 24,
   stores: 6,
   storeSlots: 4,

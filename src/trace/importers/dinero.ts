@@ -13,6 +13,7 @@ const CLASSIC_SIZE = 4;
 export const dinero: Importer = {
   format: "dinero",
   title: "a Dinero trace",
+  looks: "lines such as 2 401000: 0 read, 1 write or 2 fetch, and the address, hexadecimal",
   probe(head, whole) {
     const lines = headLines(head, whole);
     if (!lines || !allMatch(lines, CLASSIC)) return 0;
@@ -53,6 +54,7 @@ export const dinero: Importer = {
 export const dineroExtended: Importer = {
   format: "xdin",
   title: "a Dinero trace of the extended kind",
+  looks: "lines such as r 7ffe10 8: r, w or i, address and size, hexadecimal",
   probe(head, whole) {
     const lines = headLines(head, whole);
     return lines && allMatch(lines, EXTENDED) ? 0.9 : 0;

@@ -233,6 +233,7 @@ function checkVersion(name: string, version: number, offset: number): void {
 export const drmemtrace: Importer = {
   format: "drmemtrace",
   title: "a DynamoRIO drmemtrace",
+  looks: "records of 12 bytes, .trace.gz or .trace.zip, versions 1 to 7; virtual addresses",
   probe(head) {
     const words = headWords(head, 3);
     if (words.length < 6) return 0;

@@ -68,6 +68,7 @@ class Execlog {
 export const execlog: Importer = {
   format: "execlog",
   title: "a log of QEMU's execlog plugin",
+  looks: 'lines such as 0, 0x401000, 0x55, "push rbp", store, 0x7ffe10',
   probe(head, whole) {
     const lines = headLines(head, whole)?.filter(
       (line) => line.trim() !== "" && !line.startsWith("plugin: "),

@@ -178,6 +178,7 @@ function fields(bytes: Uint8Array, start: number, end: number, m: Message): bool
 export const gem5: Importer = {
   format: "gem5",
   title: "a gem5 packet trace",
+  looks: "protobuf messages; physical addresses",
   probe: (head) => (head.length >= 5 && MAGIC.every((byte, i) => head[i] === byte) ? 1 : 0),
   open(head, { name, addresses }: ImportHints): Import {
     const m: Message = { hi: new Int32Array(16), lo: new Int32Array(16), seen: 0, text: "" };

@@ -78,6 +78,10 @@ export class ImportedSource implements TraceSource {
     }
   }
 
+  readShare(): number | undefined {
+    return this.input.share;
+  }
+
   sha256(): Promise<string> {
     return this.input.sha256();
   }

@@ -21,6 +21,8 @@ export interface Importer {
   readonly format: string;
   /** With its article, as a message calls it. */
   readonly title: string;
+  /** How a user knows it, in a few words or by a line of it. */
+  readonly looks: string;
   /**
    * How surely a file that begins with `head` is of this format: 0 not, 1 certain. `whole` says that `head` is all there
    * is. Two formats that are about as sure leave the choice to the user.

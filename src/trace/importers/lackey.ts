@@ -169,6 +169,7 @@ class LackeyDecoder implements Decoder {
 export const lackey: Importer = {
   format: "lackey",
   title: "a valgrind lackey trace",
+  looks: "lines such as I  0401ab70,3; virtual addresses",
   probe(head, whole) {
     const lines = headLines(head, whole);
     if (!lines?.some((line) => /^(I {2}| [LSM] )/.test(line))) {

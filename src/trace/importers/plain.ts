@@ -76,6 +76,7 @@ function decode(name: string, columns: Columns, out: RecordOut): LineDecoder {
 export const plain: Importer = {
   format: "plain",
   title: "a text of addresses and R or W",
+  looks: "lines such as 0041f7a0 R or W 0x7ff0; others by --columns hex,kind,size",
   probe(head, whole) {
     const lines = headLines(head, whole);
     if (!lines) return 0;

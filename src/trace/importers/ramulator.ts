@@ -28,6 +28,7 @@ function size(lo: number): number {
 export const ramulatorCpu: Importer = {
   format: "ramulator",
   title: "a Ramulator CPU trace",
+  looks: "lines such as 3 20734016 20841280: instructions, load, store, decimal",
   probe(head, whole) {
     const lines = headLines(head, whole);
     if (!lines || !allMatch(lines, CPU)) return 0;
@@ -68,6 +69,7 @@ export const ramulatorCpu: Importer = {
 export const ramulatorLoadStore: Importer = {
   format: "ramulator-ls",
   title: "a Ramulator load-store trace",
+  looks: "lines such as LD 0x12345680",
   probe(head, whole) {
     const lines = headLines(head, whole);
     return lines && (allMatch(lines, LOAD_STORE) || allMatch(lines, VECTOR)) ? 0.8 : 0;

@@ -192,6 +192,7 @@ function latin1ToUtf8(text: string): string {
 export const text: Importer = {
   format: "text",
   title: "a trace as nestwalk trace cat prints it",
+  looks: "a record a line",
   probe: (head) =>
     new TextDecoder("latin1").decode(head.subarray(0, TEXT_MAGIC.length)) === TEXT_MAGIC ? 1 : 0,
   open(head, { name }: ImportHints): Import {
