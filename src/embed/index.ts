@@ -14,5 +14,7 @@ export {
   Status,
 } from "../generated/abi.js";
 export { ReplayError } from "../replay-error.js";
-export { createMmu, Mmu, type RegisterState, type Value } from "./mmu.js";
+export type { Value } from "./block.js";
+export type { RegisterState } from "./guest-cpu.js";
+export { createMmu, Mmu } from "./mmu.js";
 export type { Features, Invalidation, MemoryRange, MmuOptions, PhysicalHooks } from "./options.js";

@@ -146,7 +146,8 @@ export function configOf(options: MmuOptions): { config: MachineConfig; model: b
   const nested = technique === "ept" || technique === "npt";
   direct.push({ option: "technique", path: "technique", value: nested ? "nested" : technique });
   if (nested) direct.push({ option: "technique", path: "format", value: technique });
-  const bytes = rangesOf(options.ram).reduce((sum, { size }) => sum + size, 0);
+  const ranges = rangesOf(options.ram);
+  const bytes = ranges.reduce((sum, { size }) => sum + size, 0);
   direct.unshift({
     option: "ram",
     path: "guest.memoryMiB",
@@ -158,5 +159,23 @@ export function configOf(options: MmuOptions): { config: MachineConfig; model: b
     set: options.set,
     options: direct,
   });
-  return { config, model: technique === "shadow" || (nested && options.hypervisor === "model") };
+  const model = technique === "shadow" || (nested && options.hypervisor === "model");
+  if (model) checkBacking(ranges, config.host.addressBits);
+  if (options.record && nested && !model)
+    throw new ConfigError(
+      "a trace holds what the guest sees: record it natively, or with the model as its hypervisor",
+      "record",
+    );
+  return { config, model };
+}
+
+/** Where the model backs a guest: assembly/hypervisor/backing.ts. */
+function checkBacking(ranges: readonly MemoryRange[], bits: number): void {
+  const base = bits < 36 ? 2 ** (bits - 4) : 2 ** 32;
+  for (const { address, size } of ranges)
+    if (base + address + size > 2 ** bits)
+      throw new ConfigError(
+        `ram ends at 0x${(address + size).toString(16)}, which a host of ${bits} address bits cannot back; set features.hostAddressBits`,
+        "ram",
+      );
 }
