@@ -258,7 +258,7 @@ describe.skipIf(!able)("a recording of a guest", () => {
   it("is what the plugin gave, with where it is from", async () => {
     const env = machine(
       "good",
-      `cat ${stream} >&3; printf "SeaBIOS\\033c\\033[2J/init: 7: nosuch: not found\\r\\n" > $console`,
+      `cat ${stream} >&3; printf "SeaBIOS\\033c\\033[2J/init: 7: nosuch: not found\\r\\n/init: 8: Syntax error: Missing )\\r\\n" > $console`,
     );
     const output = join(dir, "good.nwt");
     const run = await record(
@@ -275,7 +275,7 @@ describe.skipIf(!able)("a recording of a guest", () => {
     );
     expect([run.code, run.stdout, run.stderr]).toEqual([0, "", expect.any(String)]);
     expect(run.stderr).toMatch(
-      /^booting Linux 6\.1\.0-9-amd64 in QEMU 7\.2\.22\nnestwalk: the guest has no program nosuch; --programs copies it in, if it is installed here\n\S+good\.nwt: \d+ accesses in [\d,]+ bytes\n$/,
+      /^booting Linux 6\.1\.0-9-amd64 in QEMU 7\.2\.22\nnestwalk: the guest has no program nosuch; --programs copies it in, if it is installed here\nnestwalk: the guest's shell said "Syntax error: Missing \)"; correct the commands, and record again\n\S+good\.nwt: \d+ accesses in [\d,]+ bytes\n$/,
     );
     const { header } = await openTrace(await openFile(output));
     expect(header.recorded).toMatchObject({

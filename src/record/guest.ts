@@ -157,8 +157,14 @@ function plainText(text: string): string {
 function remarks(console: string): string[] {
   const absent = new Set<string>();
   for (const [, name] of console.matchAll(/: (\S+): not found$/gm)) absent.add(name!);
-  if (absent.size === 0) return [];
-  return [
-    `the guest has no program ${[...absent].join(", ")}; --programs copies it in, if it is installed here`,
-  ];
+  const found: string[] = [];
+  if (absent.size > 0)
+    found.push(
+      `the guest has no program ${[...absent].join(", ")}; --programs copies it in, if it is installed here`,
+    );
+  const complaints = [...console.matchAll(/^\/init: \d+: (.+)$/gm)].map(([, text]) => text!);
+  const [complaint] = complaints.filter((text) => !text.endsWith(": not found"));
+  if (complaint !== undefined)
+    found.push(`the guest's shell said "${complaint.slice(0, 200)}"; correct the commands, and record again`);
+  return found;
 }
