@@ -293,6 +293,19 @@ describe.skipIf(!able)("a recording of a guest", () => {
     ).toEqual(["mark-KEY", "pgrec-KEY.so"]);
   });
 
+  it("says that its window closed first, and names the limit in the command that records it again", async () => {
+    const output = join(dir, "short.nwt");
+    const env = machine("short", `cat ${stream} >&3`);
+    const run = await record(env, output, "--accesses", "5");
+    expect(run.code).toBe(0);
+    expect(run.stderr).toMatch(
+      /\nnestwalk: the commands had not ended after 5 accesses; a larger --accesses records further\n$/,
+    );
+    expect((await record(env, output, "--quiet")).stderr).not.toContain("had not ended");
+    const { header } = await openTrace(await openFile(output));
+    expect(header.recorded.command).toContain("trace record --accesses 20000000 --kernel ");
+  });
+
   it.each([
     [
       "ends before its commands",

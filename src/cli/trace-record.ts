@@ -166,7 +166,7 @@ async function keep(
     );
     if (limit !== undefined && accesses >= limit)
       io.stderr.write(
-        `nestwalk: the commands had not ended after ${counted(limit, "access", "accesses")}; --accesses 1G records further\n`,
+        `nestwalk: the commands had not ended after ${counted(limit, "access", "accesses")}; a larger --accesses records further\n`,
       );
   } finally {
     progress.end();
