@@ -88,5 +88,16 @@ export function placeCore<Exports>(
     env: { memory, __memory_base: base, abort: (at: number) => fail(memory, at >>> 0) },
     host: host as unknown as WebAssembly.ModuleImports,
   });
-  return { ...exports, memory } as Exports;
+  return { ...exports, ...addressesOf(exports), memory } as Exports;
+}
+
+/** JavaScript takes an i32 for signed; a core may lie beyond 2 GiB. */
+function addressesOf(exports: WebAssembly.Exports): Record<string, (...operands: number[]) => number> {
+  const names = Object.keys(exports).filter((name) => /Address$/.test(name) || name === "embedTlbArray");
+  return Object.fromEntries(
+    names.map((name) => {
+      const its = exports[name] as (...operands: number[]) => number;
+      return [name, (...operands: number[]) => its(...operands) >>> 0];
+    }),
+  );
 }

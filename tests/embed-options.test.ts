@@ -62,6 +62,9 @@ describe("createMmu refuses in a sentence that names the key", () => {
   );
 
   it("and what the memory cannot be", () => {
+    expect(refusal({ ram: { size: 2 ** 32 } })).toMatch(
+      /^the memory leaves no room for the \d+ pages of 64 KiB/,
+    );
     const shared = new WebAssembly.Memory({ initial: 1, maximum: 100, shared: true });
     expect(refusal({ memory: shared, ram })).toBe(
       "the memory is shared; give its buffer, so that entries are exchanged atomically",

@@ -351,3 +351,40 @@ it("options that make no sense are refused in a sentence", () => {
     /a trace holds what the guest sees/,
   );
 });
+
+it("a core beyond the first 2 GiB of a memory works as any other", async () => {
+  const base = 2 ** 31;
+  const fed: number[] = [];
+  const mmu = createMmu({
+    ram: { base, size: MIB },
+    record: true,
+    onInvalidate: ({ kind }) => fed.push(kind),
+  });
+  const view = new DataView(mmu.memory.buffer);
+  const put = (at: number, value: bigint) => view.setBigUint64(base + at, value, true);
+  for (const [at, value] of [
+    [0x1000, 0x2007n],
+    [0x2000, 0x3007n],
+    [0x3010, 0x4007n],
+    [0x4000, 0x5007n],
+  ] as const)
+    put(at, value);
+  mmu.setCodeLong(false);
+  const loads = [mmu.setCr4(0x20), mmu.setCr3(0x1000), mmu.setEfer(0x900), mmu.setCr0(0x8001_0001)];
+  expect(loads).toEqual([0, 0, 0, 0]);
+  mmu.setCodeLong(true);
+  expect(mmu.translate(0x40_0008, 0, Access.write, 8)).toBe(Status.ok);
+  expect([mmu.offset, mmu.physicalOf(0x40_0010, 0, Access.read)]).toEqual([base + 0x5008, 0x5010]);
+  expect(view.getBigUint64(base + 0x4000, true)).toBe(0x5067n);
+  expect(fed.length).toBeGreaterThan(0);
+  expect(mmu.explain(0x40_0000).accesses[0]!.translation!.hpa).toBe("0x5000");
+  expect(mmu.state().cr3).toBe(0x1000n);
+  expect([mmu.counters().writes, mmu.counters().reads, mmu.batch().length]).toEqual([
+    1,
+    1,
+    8 * mmu.batchMost,
+  ]);
+  expect(mmu.exports.embedTlbArray(0, 0)).toBeGreaterThan(base);
+  expect(mmu.result().laws.filter(({ holds }) => !holds)).toEqual([]);
+  expect((await mmu.trace()).length).toBeGreaterThan(300);
+});

@@ -128,6 +128,10 @@ function grow(memory: WebAssembly.Memory, pages: number): number {
   try {
     return memory.grow(pages) * WASM_PAGE;
   } catch {
+    if (memory.buffer.byteLength + pages * WASM_PAGE > 2 ** 32)
+      throw new ConfigError(
+        `the memory leaves no room for the ${pages} pages of 64 KiB that the core needs behind it, as it may have 4 GiB; give less RAM, or RAM in a buffer`,
+      );
     throw new ConfigError(
       `the memory cannot grow by ${pages} pages of 64 KiB, which the core needs behind it; give it a larger maximum`,
     );
