@@ -166,6 +166,11 @@ describe("what cannot be written", () => {
       2,
       `nestwalk: --csv and --html both write to ${dir}/./x; choose another place for one\n`,
     ]);
+    const [rows, beside] = [join(dir, "o.csv"), join(dir, "o.intervals.csv")];
+    expect(await refused("--interval", "50", "--json", beside, "--csv", rows)).toEqual([
+      2,
+      `nestwalk: --json and --csv both write to ${beside}; choose another place for one\n`,
+    ]);
     expect(await refused("--html", "-")).toEqual([
       2,
       "nestwalk: --html cannot go to standard output; name a file\n",

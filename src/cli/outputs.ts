@@ -30,16 +30,18 @@ export interface Outputs {
   parquet?: string;
   html?: string;
   png?: string;
+  /** Whether the rows of intervals go to files beside those of `csv` and `parquet`. */
+  intervals?: boolean;
 }
 
-type Kind = keyof Outputs;
+type Kind = keyof typeof outputOptions;
 const KINDS = Object.keys(outputOptions) as Kind[];
 /** Those that standard output can take. */
 const TEXTS: readonly Kind[] = ["json", "csv"];
 
 /** What the command line asks for. Throws UsageError for what cannot be together. */
 export function outputsOf({ values }: Parsed): Outputs {
-  const outputs: Outputs = {};
+  const outputs: Outputs = { intervals: values.interval !== undefined };
   const taken = new Map<string, Kind>();
   for (const kind of KINDS) {
     const path = values[kind] as string | undefined;
@@ -48,16 +50,26 @@ export function outputsOf({ values }: Parsed): Outputs {
       throw new UsageError(
         `--${kind} cannot go to standard output; name a ${kind === "png" ? "folder" : "file"}`,
       );
-    const place = path === "-" ? path : resolve(path);
-    const other = taken.get(place);
-    if (other !== undefined)
-      throw new UsageError(
-        `--${other} and --${kind} both write to ${path === "-" ? "standard output" : path}; choose another place for one`,
-      );
-    taken.set(place, kind);
     outputs[kind] = path;
+    for (const one of placesOf(outputs, kind)) {
+      const place = one === "-" ? one : resolve(one);
+      const other = taken.get(place);
+      if (other !== undefined)
+        throw new UsageError(
+          `--${other} and --${kind} both write to ${one === "-" ? "standard output" : one}; choose another place for one`,
+        );
+      taken.set(place, kind);
+    }
   }
   return outputs;
+}
+
+/** Where an output goes. */
+function placesOf(outputs: Outputs, kind: Kind): string[] {
+  const path = outputs[kind];
+  if (path === undefined) return [];
+  const more = outputs.intervals && path !== "-" && (kind === "csv" || kind === "parquet");
+  return more ? [path, besides(path, "intervals")] : [path];
 }
 
 /** Whether standard output is taken, so that no table goes there. */
@@ -68,10 +80,11 @@ export function takesStdout(outputs: Outputs): boolean {
 /** Throws, before the work that they are to hold, for outputs that cannot be written, or would replace the trace. */
 export async function checkOutputs(outputs: Outputs, trace: string): Promise<void> {
   for (const kind of ["json", "csv", "parquet", "html"] as const) {
-    const path = outputs[kind];
-    if (path === undefined || path === "-") continue;
-    await mustNotBeInput(path, [trace]);
-    await mustBeWritable(path);
+    for (const path of placesOf(outputs, kind)) {
+      if (path === "-") continue;
+      await mustNotBeInput(path, [trace]);
+      await mustBeWritable(path);
+    }
   }
   if (outputs.png === undefined) return;
   await mustBeFolder(outputs.png, "--png");

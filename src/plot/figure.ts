@@ -28,7 +28,7 @@ export interface Figure {
   config: PlotlyConfig;
 }
 
-/** What changes how a figure is laid out, never its data. */
+/** What changes how a figure is laid out and written, never its numbers. */
 export interface FigureOptions {
   /** Default light. */
   theme?: Theme;
