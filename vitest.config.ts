@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -6,5 +7,7 @@ export default defineConfig({
     globalSetup: process.env.NESTWALK_NO_BUILD ? [] : ["tests/setup.ts"],
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    /* Two files at a time on two processors, too. */
+    maxWorkers: Math.max(2, availableParallelism() - 1),
   },
 });
