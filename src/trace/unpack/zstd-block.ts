@@ -8,7 +8,7 @@ import {
   readStateTable,
   type StateTable,
   stateTable,
-} from "./entropy.js";
+} from "./zstd-entropy.js";
 
 /** No block holds or gives more. */
 export const BLOCK_MAX = 1 << 17;

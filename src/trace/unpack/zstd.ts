@@ -1,8 +1,8 @@
 import xxhash, { type XXHash, type XXHashAPI } from "xxhash-wasm";
 import { InflateError } from "../inflate.js";
 import { Held, type Unpacker } from "./drive.js";
-import { BlockDamage, PADDING } from "./entropy.js";
 import { BLOCK_MAX, ZstdFrame } from "./zstd-block.js";
+import { BlockDamage, PADDING } from "./zstd-entropy.js";
 
 export const ZSTD_MAGIC = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd);
 
