@@ -411,16 +411,17 @@ describe("lines", () => {
     expect(labels(lines(100, 100, 99)).map(({ yshift }) => yshift)).toEqual([68, 84, 100]);
   });
 
-  it("that lie under others are wider", () => {
-    const width = (figure: Figure) =>
-      figure.data.map(({ line, marker }) => [
+  it("that lie under others are wider and paler", () => {
+    const look = (figure: Figure) =>
+      figure.data.map(({ line, marker, opacity }) => [
         (line as { width: number }).width,
         (marker as { size: number }).size,
+        opacity,
       ]);
-    expect(width(lines(20, 20, 80))).toEqual([
-      [5, 13],
-      [2, 8],
-      [2, 8],
+    expect(look(lines(20, 20, 80))).toEqual([
+      [5, 13, 0.45],
+      [2, 8, undefined],
+      [2, 8, undefined],
     ]);
   });
 

@@ -161,7 +161,7 @@ function solid(line: Line): Line {
   return { ...line, style: { ...line.style, dash: "solid" } };
 }
 
-/** How many of the lines drawn after it lie on a line, so that it must be wider to be seen below them. */
+/** How many of the lines drawn after it lie on a line, so that it must be wider, and paler, for both to be seen. */
 function covering(lines: readonly Line[], nth: number, [from, to]: readonly [number, number]): number {
   const own = lines[nth]!;
   const near = 0.012 * (to - from);
@@ -183,6 +183,7 @@ function traceOf(line: Line, panel: Panel, yaxis: string, x: XAxis, covered: num
     y: [...line.y],
     xaxis: "x",
     yaxis,
+    ...(covered > 0 ? { opacity: 0.45 } : {}),
     ...(line.draw === "points" ? {} : { line: { color, dash, width, ...(steps ? { shape: "hv" } : {}) } }),
     ...(line.draw === "points" || line.draw === "both"
       ? { marker: { color, symbol, size: line.draw === "both" ? 8 + 5 * covered : 6 }, cliponaxis: false }
