@@ -134,8 +134,9 @@ export const mutations = [
   {
     name: "a full log does not stop the access",
     file: "walk/second.ts",
-    from: "    if (pml && pmlIndex > 511) return Outcome.pmlFull;\n",
+    from: "  if (pml && !host.leafDirty && write && pmlIndex > 511) return logFull();\n",
     to: "",
+    also: [{ file: "walk/second.ts", from: "    if (pml && pmlIndex > 511) return logFull();\n", to: "" }],
   },
   {
     name: "NPF code without the host's SMEP",
@@ -147,20 +148,20 @@ export const mutations = [
   {
     name: "SMEP lets the supervisor execute user pages",
     file: "x86/rights.ts",
-    from: "&& !(userPage && (cr4 & CR4_SMEP) !== 0)",
-    to: "",
+    from: "return userPage && (cr4 & CR4_SMEP) !== 0 ? Refusal.smep : Refusal.none;",
+    to: "return Refusal.none;",
   },
   {
     name: "SMAP spares accesses of the CPU itself",
     file: "x86/rights.ts",
-    from: "mode !== MODE_SUPERVISOR_AC) return false;",
-    to: "mode === MODE_SUPERVISOR) return false;",
+    from: "mode !== MODE_SUPERVISOR_AC) return Refusal.smap;",
+    to: "mode === MODE_SUPERVISOR) return Refusal.smap;",
   },
   {
     name: "the supervisor writes read-only pages under CR0.WP",
     file: "x86/rights.ts",
-    from: "|| (cr0 & CR0_WP) === 0;",
-    to: "|| true;",
+    from: "|| (cr0 & CR0_WP) === 0 ?",
+    to: "|| true ?",
   },
   {
     name: "a key's write-disable binds the supervisor without CR0.WP",
@@ -234,14 +235,14 @@ export const mutations = [
   {
     name: "INVLPG misses global pages",
     file: "mmu/invalidation.ts",
-    from: "export function invalidateAddress(vpid: u32, pcid: u32, va: u64): u32 {\n  chooseLinear(vpid, pcid, true);",
-    to: "export function invalidateAddress(vpid: u32, pcid: u32, va: u64): u32 {\n  chooseLinear(vpid, pcid, false);",
+    from: "export function invalidateAddress(vpid: u32, pcid: u32, va: u64): u32 {\n  feedAddressOf(Scope.globals, vpid, pcid, va);\n  chooseLinear(vpid, pcid, true);",
+    to: "export function invalidateAddress(vpid: u32, pcid: u32, va: u64): u32 {\n  feedAddressOf(Scope.globals, vpid, pcid, va);\n  chooseLinear(vpid, pcid, false);",
   },
   {
     name: "INVLPG misses the paging-structure caches",
     file: "mmu/invalidation.ts",
-    from: "export function invalidateAddress(vpid: u32, pcid: u32, va: u64): u32 {\n  chooseLinear(vpid, pcid, true);\n  return scanLinear(true, va);",
-    to: "export function invalidateAddress(vpid: u32, pcid: u32, va: u64): u32 {\n  chooseLinear(vpid, pcid, true);\n  return done(scanTlbs(true, va));",
+    from: "export function invalidateAddress(vpid: u32, pcid: u32, va: u64): u32 {\n  feedAddressOf(Scope.globals, vpid, pcid, va);\n  chooseLinear(vpid, pcid, true);\n  return scanLinear(true, va);",
+    to: "export function invalidateAddress(vpid: u32, pcid: u32, va: u64): u32 {\n  feedAddressOf(Scope.globals, vpid, pcid, va);\n  chooseLinear(vpid, pcid, true);\n  return done(scanTlbs(true, va));",
   },
   {
     name: "INVLPG misses the other pieces of a fractured page",
@@ -252,8 +253,8 @@ export const mutations = [
   {
     name: "INVPCID of an address takes global pages",
     file: "mmu/invalidation.ts",
-    from: "export function invalidateAddressOfPcid(vpid: u32, pcid: u32, va: u64): u32 {\n  chooseLinear(vpid, pcid, false);",
-    to: "export function invalidateAddressOfPcid(vpid: u32, pcid: u32, va: u64): u32 {\n  chooseLinear(vpid, pcid, true);",
+    from: "export function invalidateAddressOfPcid(vpid: u32, pcid: u32, va: u64): u32 {\n  feedAddressOf(0, vpid, pcid, va);\n  chooseLinear(vpid, pcid, false);",
+    to: "export function invalidateAddressOfPcid(vpid: u32, pcid: u32, va: u64): u32 {\n  feedAddressOf(0, vpid, pcid, va);\n  chooseLinear(vpid, pcid, true);",
   },
   {
     name: "INVVPID of all takes VPID 0",
@@ -276,7 +277,7 @@ export const mutations = [
   {
     name: "a page fault removes nothing",
     file: "mmu/invalidation.ts",
-    from: "return done(removeUsed(vpid, pcid, va, eptrta));",
+    from: "return done(removeUsed(vpid, pcid, va, EVERY_ROOT));",
     to: "return 0;",
   },
   {
