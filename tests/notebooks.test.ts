@@ -52,7 +52,8 @@ describeInChromium("the notebooks", (browser) => {
   const faultless = async ({ page, external, errors, close }: Opened) => {
     expect(await axeSerious(page)).toEqual([]);
     await page.emulateMedia({ colorScheme: "dark" });
-    expect(await axeSerious(page)).toEqual([]);
+    /* Figures and transitions follow the colours after a while. */
+    await expect.poll(() => axeSerious(page), { timeout: 20_000, interval: 500 }).toEqual([]);
     await page.setViewportSize({ width: 360, height: 800 });
     await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
     expect(await page.locator(".observablehq--error").count()).toBe(0);
@@ -120,7 +121,7 @@ describeInChromium("the notebooks", (browser) => {
       .poll(() => page.locator("p", { hasText: "Cycles per access" }).textContent())
       .toMatch(/wins here/);
     await faultless(opened);
-  });
+  }, 300_000);
 
   it("take a walk of a recorded guest apart", async () => {
     const opened = await open("anatomy");
