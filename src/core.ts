@@ -59,14 +59,6 @@ export interface CoreExports extends ExplainExports {
   guestLevelsMost(): number;
   guestDigestLow(): number;
   guestDigestHigh(): number;
-  embedAddress(): number;
-  embedSetState(): void;
-  embedClear(): void;
-  embedFlush(): void;
-  embedRead(bytes: number): void;
-  embedWrite(bytes: number): void;
-  embedWalk(access: number): number;
-  embedAccess(access: number): number;
 }
 
 /** Levels of a reference cell: 0 (the final address, or the guest entry itself) to 5. */

@@ -28,6 +28,7 @@ export interface EmbedCore extends CoreExports {
   embedSetState(): void;
   embedGetState(): void;
   embedSetVirtualization(): void;
+  embedFlush(): void;
   embedInvlpg(): void;
   embedInvpcid(type: number): number;
   embedInvvpid(type: number): number;
